@@ -1,0 +1,124 @@
+/*
+ * cat on liburing: the program before this one, with the rings, their mappings and their memory order left to
+ * the library. Five calls remain, and every program on liburing is made of them:
+ *
+ *   io_uring_queue_init()                        make a ring
+ *   io_uring_get_sqe(), io_uring_prep_readv()    take an entry of the submission queue, describe a request
+ *   io_uring_submit()                            hand what was described to the kernel
+ *   io_uring_wait_cqe()                          wait for a completion
+ *   io_uring_cqe_seen()                          give its place back
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define BLOCKS      8
+#define BLOCK_BYTES ((size_t)32 * 1024)
+
+static char memory[BLOCKS][BLOCK_BYTES];
+
+/* liburing returns an error as a negative number and leaves errno alone. */
+static _Noreturn void fail(int error, const char *what)
+{
+    errno = -error;
+    err(EXIT_FAILURE, "%s", what);
+}
+
+/* Reads into the blocks on the ring; the result is readv()'s, or an error number below 0. */
+static int read_blocks(struct io_uring *ring, int file, const struct iovec *blocks, off_t offset)
+{
+    struct io_uring_sqe *request = io_uring_get_sqe(ring); /* never NULL: one request at a time */
+    io_uring_prep_readv(request, file, blocks, BLOCKS, offset);
+
+    int submitted;
+    do {
+        submitted = io_uring_submit(ring);
+    } while (submitted == -EINTR || submitted == -EAGAIN);
+    if (submitted < 0)
+        fail(submitted, "io_uring_submit");
+
+    struct io_uring_cqe *completion;
+    int waited;
+    do {
+        waited = io_uring_wait_cqe(ring, &completion);
+    } while (waited == -EINTR || waited == -EAGAIN);
+    if (waited < 0)
+        fail(waited, "io_uring_wait_cqe");
+
+    int result = completion->res;
+    io_uring_cqe_seen(ring, completion); /* from here on the kernel may use its place again */
+    return result;
+}
+
+/* write() may take less than it was offered: a pipe that is nearly full, a signal. Go on with the rest. */
+static void write_all(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDOUT_FILENO, bytes, length);
+        if (written < 0 && errno != EINTR)
+            err(EXIT_FAILURE, "standard output"); /* the files that follow could not be written either */
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+}
+
+/* Reads until the kernel says that nothing is left: the size of a file is no guide to what it holds. */
+static bool print_file(struct io_uring *ring, int file)
+{
+    struct iovec blocks[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = (struct iovec){.iov_base = memory[i], .iov_len = BLOCK_BYTES};
+
+    for (off_t offset = 0;;) {
+        int left = read_blocks(ring, file, blocks, offset);
+        if (left == 0)
+            return true;
+        if (left == -EINTR || left == -EAGAIN)
+            continue;
+        if (left < 0) {
+            errno = -left;
+            return false;
+        }
+        offset += left;
+        for (int i = 0; left > 0; i++) { /* the blocks are filled in order, the last one perhaps in part */
+            size_t filled = (size_t)left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+            write_all(memory[i], filled);
+            left -= (int)filled;
+        }
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc < 2)
+        errx(EXIT_FAILURE, "usage: %s FILE...", argv[0]);
+
+    struct io_uring ring;
+    int made = io_uring_queue_init(1, &ring, 0);
+    if (made < 0)
+        fail(made, "io_uring_queue_init");
+
+    int status = EXIT_SUCCESS;
+    for (int i = 1; i < argc; i++) {
+        int file = open(argv[i], O_RDONLY | O_CLOEXEC);
+        if (file < 0 || !print_file(&ring, file)) {
+            warn("%s", argv[i]); /* one bad file does not keep the others from being printed */
+            status = EXIT_FAILURE;
+        }
+        if (file >= 0)
+            close(file);
+    }
+    io_uring_queue_exit(&ring);
+    /* A full disk or a broken network file system may tell only now. */
+    if (close(STDOUT_FILENO) != 0)
+        err(EXIT_FAILURE, "standard output");
+    return status;
+}
