@@ -1,0 +1,130 @@
+# The front door. `make` alone lists what can be asked for; every line of that list stands here as a `## ` comment.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+MAKEFLAGS += --no-print-directory
+
+# ---- Variables -------------------------------------------------------------------------------------------------
+# They are taken from the command line alone: tcsh exports HOST and WSL exports NAME, and neither means us by it.
+# Recipes read them from the environment and never splice them into a shell word, so no value needs quoting twice.
+
+## [provision verify rollback] the host: [user@]address[:port], an IPv6 address in brackets; none = a lab host
+HOST =
+## [provision verify rollback] several hosts, separated by commas
+HOSTS =
+## [provision verify rollback] an Ansible inventory, in place of HOST and HOSTS
+INVENTORY =
+## [provision verify rollback] what is built: the name of a file in profiles/; the variables below override it
+PROFILE = archive
+## [provision verify] the release: keep
+UPGRADE =
+## [provision verify rollback] the kernel: keep, apt, apt:SUITE, apt:SUITE/PACKAGE, debs:FOLDER
+KERNEL =
+## [provision verify rollback] liburing: apt (the distribution's source package), or a git tag or commit
+LIBURING =
+## [provision verify rollback] the programs: ours, upstream, all
+SAMPLES =
+## [provision rollback] 1 = change nothing and say what would change
+CHECK =
+## [provision rollback verify] 1 = show everything that Ansible and pytest have to say
+V =
+## [provision verify] how the checks connect: ssh, paramiko
+CONNECTION = ssh
+## [provision verify rollback lab-up lab-ssh lab-console lab-down lab-snapshot lab-revert] the lab host's name
+NAME = lab
+## [provision lab-up] the lab host's kind: vm (a virtual machine), container (systemd-nspawn, needs root)
+KIND = vm
+## [provision lab-up] the lab host's release, such as bookworm; none = this computer's own
+SUITE =
+## [lab-snapshot lab-revert] the snapshot's name
+LABEL = clean
+## [all] the Python that makes .venv, 3.10 or later
+PYTHON = python3
+
+variables := HOST HOSTS INVENTORY PROFILE UPGRADE KERNEL LIBURING SAMPLES CHECK V CONNECTION NAME KIND SUITE LABEL PYTHON
+export $(variables)
+
+# A misspelt variable would be ignored in silence and the wrong thing built.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unknown := $(firstword $(filter-out $(variables),$(given)))
+ifneq ($(unknown),)
+$(error there is no variable $(unknown)$(shell awk -f frontdoor/nearest.awk -- '$(subst ','\'',$(unknown))' \
+    $(variables)); `make help` lists them all)
+endif
+
+# ---- Hosts -----------------------------------------------------------------------------------------------------
+venv := .venv/requirements.lock
+front := .venv/bin/python -m frontdoor
+lab := .venv/bin/python -m lab
+
+.PHONY: provision verify rollback report
+provision: $(venv) ## put an io_uring lab on HOST, or on a lab host made for it, and prove every step
+	@exec $(front) provision
+verify: $(venv) ## check a provisioned host; changes nothing on it
+	@exec $(front) verify
+rollback: $(venv) ## undo on a host what provisioning did: samples, liburing, kernel
+	@exec $(front) rollback
+report: $(venv) ## show the table of the last run again
+	@exec $(front) report
+
+# ---- Lab hosts -------------------------------------------------------------------------------------------------
+.PHONY: lab-up lab-ssh lab-console lab-list lab-down lab-snapshot lab-revert
+lab-up: $(venv) ## make and start a disposable host
+	@lab/system-packages "$$KIND"
+	@exec $(lab) up --name "$$NAME" --kind "$$KIND" $${SUITE:+--suite "$$SUITE"}
+lab-ssh: $(venv) ## log in to it
+	@exec $(lab) ssh --name "$$NAME"
+lab-console: $(venv) ## show its console
+	@exec $(lab) console --name "$$NAME"
+lab-list: $(venv) ## list the disposable hosts
+	@exec $(lab) list
+lab-down: $(venv) ## stop it and remove it
+	@exec $(lab) down --name "$$NAME"
+lab-snapshot: $(venv) ## keep its present state under LABEL
+	@exec $(lab) snapshot --name "$$NAME" "$$LABEL"
+lab-revert: $(venv) ## go back to the state kept under LABEL
+	@exec $(lab) revert --name "$$NAME" "$$LABEL"
+
+# ---- Tests of this repository ----------------------------------------------------------------------------------
+pytest = .venv/bin/pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
+shell-files = $$(git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
+c-files = $$(git ls-files 'samples/*.c')
+
+.PHONY: test test-unit lint
+test: lint ## lint, unit tests, and whole provisionings of disposable hosts (three quarters of an hour)
+	@lab/system-packages vm
+	@lab/system-packages container
+	$(pytest) tests/unit tests/e2e
+test-unit: lint ## lint and the unit tests (a minute)
+	$(pytest) tests/unit
+lint: $(venv) ## every linter, on every file that git knows
+	@lab/system-packages lint
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check . || { echo "'.venv/bin/ruff format .' writes them so" >&2; exit 1; }
+	.venv/bin/yamllint --strict .
+	.venv/bin/ansible-lint --quiet
+	shellcheck $(shell-files)
+	.venv/bin/clang-format --dry-run -Werror $(c-files)
+	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
+
+# ---- The tools -------------------------------------------------------------------------------------------------
+.PHONY: lock help
+lock: $(venv) ## pin anew every Python package of pyproject.toml in requirements.lock
+	.venv/bin/pip install --quiet --target .venv/uv --upgrade uv
+	.venv/uv/bin/uv pip compile pyproject.toml --group lint --universal --generate-hashes --upgrade --quiet -o requirements.lock
+help: ## this list
+	@awk -f frontdoor/help.awk Makefile
+
+# The copy of the lock is the stamp: written last, so that an interrupted installation is begun anew, and compared by
+# content, so that a mere checkout installs nothing.
+$(venv): requirements.lock
+	@if cmp -s requirements.lock $@ && .venv/bin/python -c ''; then touch $@; exit; fi; \
+	lab/system-packages base; \
+	"$$PYTHON" -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
+	    "Python %d.%d is too old, 3.10 or later is needed: name one by PYTHON=" % sys.version_info[:2])'; \
+	echo "Installing the tools of requirements.lock in .venv (once, about a minute)"; \
+	"$$PYTHON" -m venv --clear .venv; \
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock; \
+	cp requirements.lock $@
