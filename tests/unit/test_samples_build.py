@@ -1,0 +1,126 @@
+"""The catalog is complete, and our samples build from it without a warning and are formatted."""
+
+import ctypes
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+CATALOG = yaml.safe_load((SAMPLES / "catalog.yml").read_text())["samples"]
+OURS = [sample for sample in CATALOG if sample["source"] == "ours"]
+NAMES = [
+    "01_regular_cat",
+    "02_cat_uring",
+    "03_cat_liburing",
+    "04_cp_liburing",
+    "05_webserver_liburing",
+]
+#: What every entry has. A web server also says which folder it serves.
+FIELDS = {
+    "name": str,
+    "source": str,
+    "directory": str,
+    "build": list,
+    "contract": str,
+    "io_uring": bool,
+    "least_kernel": str,
+    "identical_up_to": (int, type(None)),
+    "known_faults": list,
+}
+
+
+def io_uring_setup() -> int:
+    """Try to make a ring without any library; return 0 or the error number."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ring = libc.syscall(425, 4, ctypes.create_string_buffer(120))
+    if ring < 0:
+        return ctypes.get_errno()
+    os.close(ring)
+    return 0
+
+
+@functools.cache
+def _build_folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="uring-lab-samples-")
+
+
+@functools.cache
+def program(name: str, *edit: str) -> Path:
+    """Build one of our samples by the catalog's line, warnings being errors; return the executable.
+
+    edit: a text in main.c, where it stands once, and what to put in its place; nothing: as it is.
+    Skips the calling test, saying why, where the compiler, liburing's headers or io_uring is missing.
+    """
+    sample = next(sample for sample in OURS if sample["name"] == name)
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler: install gcc")
+    if "-luring" in sample["build"] and not Path("/usr/include/liburing.h").exists():
+        pytest.skip("no liburing headers: install liburing-dev")
+    if sample["io_uring"] and (error := io_uring_setup()):
+        pytest.skip(f"this machine refuses io_uring: {os.strerror(error)}")
+    folder = Path(tempfile.mkdtemp(dir=_build_folder().name))
+    shutil.copytree(
+        SAMPLES / sample["directory"], folder, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True
+    )
+    if edit:
+        text = (folder / "main.c").read_text()
+        assert text.count(edit[0]) == 1, f"{edit[0]!r} has to stand in main.c once"
+        (folder / "main.c").write_text(text.replace(*edit))
+    build = subprocess.run([*sample["build"], "-Werror"], cwd=folder, capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    return folder / "program"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_sample_builds_without_a_warning(name):
+    assert program(name).stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("source", ["ours", "upstream"])
+def test_each_source_has_the_five_programs_of_the_article(source):
+    assert [sample["name"] for sample in CATALOG if sample["source"] == source] == NAMES
+
+
+@pytest.mark.parametrize("sample", CATALOG, ids=lambda sample: f"{sample['source']}-{sample['name']}")
+def test_catalog_entry_is_complete_and_typed(sample):
+    wanted = FIELDS | ({"public": str} if sample["contract"] == "webserver" else {})
+    assert sample.keys() == wanted.keys()
+    for field, kind in wanted.items():
+        assert isinstance(sample[field], kind), f"{field}: {sample[field]!r}"
+    assert sample["contract"] in {"cat", "cp", "webserver"}
+    assert re.fullmatch(r"\d+\.\d+", sample["least_kernel"]), "a version in quotes, or YAML reads 5.10 as 5.1"
+    for text in [*sample["build"], *sample["known_faults"]]:
+        assert isinstance(text, str)
+        assert "\n" not in text
+    assert sample["build"][sample["build"].index("-o") + 1] == "program"
+
+
+@pytest.mark.parametrize("sample", OURS, ids=lambda sample: sample["name"])
+def test_our_catalog_entry_points_at_files_and_has_no_faults(sample):
+    assert (SAMPLES / sample["directory"] / "main.c").is_file()
+    assert (SAMPLES / sample.get("public", "")).is_dir()
+    assert (sample["identical_up_to"], sample["known_faults"]) == (None, [])
+
+
+def test_liburing_is_linked_exactly_where_it_is_used():
+    for sample in OURS:
+        sources = "".join(file.read_text() for file in (SAMPLES / sample["directory"]).glob("*.c"))
+        assert ("-luring" in sample["build"]) == ("#include <liburing.h>" in sources), sample["name"]
+
+
+def test_our_c_is_formatted():
+    formatter = Path(sys.executable).with_name("clang-format")
+    if not formatter.exists():
+        pytest.skip("no clang-format beside this Python: install the lint group of the lock file")
+    files = sorted(SAMPLES.glob("*/*.[ch]"))
+    assert files
+    check = subprocess.run([formatter, "--dry-run", "--Werror", *files], capture_output=True, text=True)
+    assert check.returncode == 0, check.stderr

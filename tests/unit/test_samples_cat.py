@@ -1,0 +1,100 @@
+"""Our three cats print what is in the files, whatever the files are, and say so when they cannot."""
+
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_samples_build import program
+
+pytestmark = pytest.mark.parametrize("name", ["01_regular_cat", "02_cat_uring", "03_cat_liburing"])
+
+#: Around the blocks of upstream (1 KiB, 4 KiB), of ours (32 KiB, eight a request), and a page more.
+SIZES = [0, 1, 1023, 1024, 1025, 4096, 32 * 1024, 256 * 1024, 256 * 1024 + 1, 1024**2 + 1, 5 * 1024**2]
+#: A file whose stated size (4096) is not what a read gives, on any Linux.
+SYS_FILE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def binary(size: int) -> bytes:
+    """Return `size` bytes of every value, the same ones each time."""
+    return random.Random(size).randbytes(size)  # noqa: S311 (test data, not a secret)
+
+
+def cat(name, *files, **options):
+    return subprocess.run([program(name), *files], stderr=subprocess.PIPE, timeout=30, **options)
+
+
+def run(name, *files):
+    done = cat(name, *files, stdout=subprocess.PIPE)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_output_is_the_file_byte_for_byte(name, size, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(binary(size))
+    status, output, errors = run(name, file)
+    assert (status, errors) == (0, "")
+    assert output == binary(size)
+
+
+def test_several_files_come_out_in_order(name, tmp_path):
+    files = [tmp_path / str(size) for size in (1025, 0, 300_000, 7)]
+    for file in files:
+        file.write_bytes(binary(int(file.name)))
+    assert run(name, *files) == (0, b"".join(file.read_bytes() for file in files), "")
+
+
+@pytest.mark.parametrize("reason", ["No such file or directory", "Is a directory", "Permission denied"])
+def test_bad_file_is_named_and_does_not_keep_the_others_back(name, reason, tmp_path):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text("good\n")
+    if reason == "Is a directory":
+        bad.mkdir()
+    elif reason == "Permission denied":
+        if os.geteuid() == 0:
+            pytest.skip("root may read every file")
+        bad.touch(mode=0)
+    assert run(name, good, bad, good) == (1, b"good\ngood\n", f"program: {bad}: {reason}\n")
+
+
+def test_device_without_a_size_is_read_to_its_end(name):
+    assert run(name, "/dev/null") == (0, b"", "")
+
+
+@pytest.mark.parametrize("file", [SYS_FILE, Path("/proc/version")], ids=str)
+def test_file_that_states_a_wrong_size_is_read_to_its_end(name, file):
+    if not file.exists():
+        pytest.skip(f"{file} is not on this machine")
+    assert run(name, file) == (0, file.read_bytes(), "")
+
+
+def test_pipe_is_read_to_its_end(name):
+    data = binary(300_000)
+    done = subprocess.run([program(name), "/dev/stdin"], input=data, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, data)
+
+
+def test_full_disk_is_reported(name, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    with Path("/dev/full").open("wb") as full:
+        done = cat(name, file, stdout=full)
+    assert (done.returncode, done.stderr) == (1, b"program: standard output: No space left on device\n")
+
+
+def test_closed_pipe_is_an_error(name, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = cat(name, file, stdout=writer, restore_signals=False)  # SIGPIPE stays ignored, as Python has it
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"program: standard output: Broken pipe\n")
+
+
+def test_no_file_is_a_usage_error(name):
+    status, output, errors = run(name)
+    assert (status, output) == (1, b"")
+    assert "usage:" in errors

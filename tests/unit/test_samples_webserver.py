@@ -1,0 +1,316 @@
+"""Our web server answers what is right, refuses what is wrong, and outlives every client."""
+
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from test_samples_build import SAMPLES, program
+from test_samples_cat import binary
+
+INDEX = b"<!DOCTYPE html><title>hello</title>\n"
+LARGE = 8 * 1024**2 + 1
+#: Connections that the server serves at once; the rest wait their turn.
+PLACES = 255
+SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
+
+
+@dataclass
+class Server:
+    """A running server: its process and its port."""
+
+    process: subprocess.Popen
+    port: int
+    idle_descriptors: int = 0  # open when no client is connected
+
+    def connect(self) -> socket.socket:
+        """Open a connection; every wait on it ends after ten seconds."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def ask(self, *pieces: bytes, finish: bool = False) -> tuple[int, dict[str, str], bytes]:
+        """Send a request in pieces, with pauses between them; return status, headers and body."""
+        with self.connect() as client:
+            for number, piece in enumerate(pieces):
+                if number:
+                    time.sleep(0.05)
+                client.sendall(piece)
+            if finish:
+                client.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return int(re.fullmatch(r"HTTP/1\.0 (\d{3}) .+", status)[1]), headers, body
+
+    def get(self, target: str) -> tuple[int, dict[str, str], bytes]:
+        """Ask for a target; return status, headers and body."""
+        return self.ask(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+
+    def descriptors(self, wanted: int | None = None) -> int:
+        """Return how many descriptors are open: once it is `wanted`, or after two seconds."""
+        for _ in range(40):
+            count = sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+            if wanted in (None, count):
+                break
+            time.sleep(0.05)
+        return count
+
+
+def start(folder: Path, port: int = 0, executable: Path | None = None) -> Server:
+    """Start a server in a folder with a public/, on a free port unless told; return it when it listens."""
+    command = [executable or program("05_webserver_liburing"), str(port)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    port = int(re.fullmatch(r"serving public/ on http://127\.0\.0\.1:(\d+)/\n", line)[1])
+    server = Server(process, port)
+    server.idle_descriptors = server.descriptors()
+    return server
+
+
+def stop(server: Server) -> None:
+    """End a server as its user would; it has to agree."""
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("webserver")
+    public = folder / "public"
+    (public / "sub").mkdir(parents=True)
+    (public / "index.html").write_bytes(INDEX)
+    (public / "sub" / "page one.TXT").write_bytes(b"one\n")
+    (public / "sub" / "index.html").write_bytes(b"sub\n")
+    (public / "empty.css").touch()
+    (public / "unknown.xyz").write_bytes(b"\0\1")
+    (public / "large.png").write_bytes(binary(LARGE))
+    (folder / "secret").write_bytes(b"secret\n")
+    (public / "link").symlink_to("../secret")
+    (public / "linked").symlink_to("..")
+    os.mkfifo(public / "pipe")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(folder):
+    server = start(folder)
+    yield server
+    stop(server)
+
+
+@pytest.fixture
+def server(running):
+    """Give the server to a test; afterwards it must still be there, and answer."""
+    yield running
+    assert running.process.poll() is None, "the server has died"
+    assert running.get("/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "content_type", "body"),
+    [
+        ("/", "text/html", INDEX),
+        ("/index.html", "text/html", INDEX),
+        ("//index.html?query=1&other=..", "text/html", INDEX),
+        ("/sub/", "text/html", b"sub\n"),
+        ("/sub/./page%20one.TXT", "text/plain", b"one\n"),
+        ("/empty.css", "text/css", b""),
+        ("/unknown.xyz", "application/octet-stream", b"\0\1"),
+        ("/large.png", "image/png", binary(LARGE)),
+    ],
+)
+def test_file_is_served_with_type_and_length(server, target, content_type, body):
+    status, headers, received = server.get(target)
+    assert (status, headers["content-type"], headers["content-length"]) == (200, content_type, str(len(body)))
+    assert received == body
+
+
+def test_head_has_the_headers_of_get_and_no_body(server):
+    status, headers, body = server.ask(b"HEAD /large.png HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (status, headers["content-length"], body) == (200, str(LARGE), b"")
+    status, headers, body = server.ask(b"HEAD /missing HTTP/1.0\r\n\r\n")
+    assert (status, body) == (404, b"")
+    assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "target", ["/missing", "/sub", "/sub/missing", "/index.html/", "/pipe", "/link", "/" + "x" * 300]
+)
+def test_what_is_not_a_file_is_404_with_a_body(server, target):
+    status, headers, body = server.get(target)
+    assert (status, headers["content-type"]) == (404, "text/html")
+    assert len(body) == int(headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../secret",
+        "/sub/../../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/%2E./secret",
+        "/linked/secret",
+        "/sub/../index.html",
+        "//..//secret",
+    ],
+)
+def test_no_path_leads_out_of_public(server, target):
+    status, _, body = server.get(target)
+    assert (status, b"secret" in body) == (404, False)
+
+
+def test_unreadable_file_is_403(server, folder):
+    if os.geteuid() == 0:
+        pytest.skip("root may read every file")
+    (folder / "public" / "unreadable").touch(mode=0)
+    assert server.get("/unreadable")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET  / HTTP/1.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.0 more\r\n\r\n", 400),
+        (b"GET / FTP/1.0\r\n\r\n", 400),
+        (b"GET index.html HTTP/1.0\r\n\r\n", 400),
+        (b"GET /%zz HTTP/1.0\r\n\r\n", 400),
+        (b"GET /% HTTP/1.0\r\n\r\n", 400),
+        (b"GET /index.html%00.png HTTP/1.0\r\n\r\n", 400),
+        (b"GET /index.html\0 HTTP/1.0\r\n\r\n", 400),
+        (b"G(T / HTTP/1.0\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        (b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", 501),
+        (b"get / HTTP/1.0\r\n\r\n", 501),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.0\r\n\r\n", 431),
+        (b"GET / HTTP/1.0\r\nCookie: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+    ],
+    ids=lambda value: value[:32].decode() if isinstance(value, bytes) else str(value),
+)
+def test_wrong_request_is_answered_with_its_status(server, request_, status):
+    answered, headers, body = server.ask(request_)
+    assert answered == status
+    assert len(body) == int(headers["content-length"])
+
+
+def test_split_request_is_put_together(server):
+    assert server.ask(b"GE", b"T /index.h", b"tml HTTP/1.0\r", b"\n\r", b"\n")[2] == INDEX
+
+
+def test_bare_line_feeds_will_do(server):
+    assert server.ask(b"GET / HTTP/1.0\n\n")[2] == INDEX
+
+
+@pytest.mark.parametrize("request_", [b"GET\r\n", b"\r\n", b"GET / HT", b"\x16\x03\x01"])
+def test_request_that_ends_in_the_middle_is_400(server, request_):
+    assert server.ask(request_, finish=True)[0] == 400
+
+
+def test_resets_leave_nothing_behind(server):
+    for request in (b"", b"GET / HT", b"GET /large.png HTTP/1.0\r\n\r\n"):
+        for _ in range(20):
+            client = server.connect()
+            client.sendall(request)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+    assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def test_many_connections_one_after_the_other_leave_nothing_behind(server):
+    for _ in range(200):
+        assert server.get("/")[0] == 200
+    assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def test_more_connections_than_places_are_all_served(server):
+    clients = [server.connect() for _ in range(PLACES + 45)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    for client in clients:
+        answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
+        client.close()
+        assert answer.endswith(INDEX)
+    assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
+    with server.connect() as slow:
+        slow.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
+        for _ in range(20):
+            assert server.get("/")[0] == 200
+        received = b"".join(iter(lambda: slow.recv(1 << 16), b""))
+    assert received.endswith(binary(LARGE))
+
+
+def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
+    patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
+    server = start(folder, executable=program("05_webserver_liburing", patience, "#define PATIENCE 1"))
+    with server.connect() as silent, server.connect() as deaf, server.connect() as endless:
+        silent.sendall(b"GET / HTTP/1.0\r\n")
+        deaf.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
+        endless.sendall(b"GET / HTTP/1.0\r\n\r\n")  # and it does not close after the answer
+        assert silent.recv(1) == b""
+        assert server.get("/")[0] == 200
+        time.sleep(2)
+        assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+    stop(server)
+
+
+def test_running_out_of_descriptors_is_overcome(folder):
+    server = start(folder)
+    few = server.idle_descriptors + 4
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+    clients = [server.connect() for _ in range(12)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    statuses = set()
+    for client in clients:
+        statuses.add(b"".join(iter(lambda client=client: client.recv(4096), b""))[9:12])
+        client.close()
+    assert statuses <= {b"200", b"500"}
+    assert server.get("/")[0] == 200
+    stop(server)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_with_status_0_and_frees_the_port(number, folder):
+    server = start(folder)
+    with server.connect():
+        server.process.send_signal(number)
+        assert server.process.wait(10) == 0
+    again = start(folder, server.port)
+    assert again.get("/")[0] == 200
+    stop(again)
+
+
+def test_it_listens_on_loopback_alone(server):
+    listening = [
+        line.split()[1]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{server.port:04X}") and line.split()[3] == "0A"
+    ]
+    assert listening == [f"0100007F:{server.port:04X}"]
+
+
+def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
+    for arguments, where, message in [
+        ([], tmp_path, "program: public: No such file or directory\n"),
+        ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+        (["65536"], folder, None),
+        (["http"], folder, None),
+    ]:
+        command = [program("05_webserver_liburing"), *arguments]
+        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == message if message else "usage:" in done.stderr
