@@ -1,0 +1,148 @@
+"""Read kernel debs: what they are, what they hold, and whether they are whole."""
+
+from __future__ import absolute_import, division, print_function
+
+import hashlib
+import os
+import re
+import subprocess
+import tarfile
+
+__metaclass__ = type
+
+#: What is installed out of a folder of kernel debs. Headers need a compiler of the right age, and debug symbols a disk.
+WANTED = re.compile(r"^linux-(image|modules)-(?!.*-dbg$)")
+
+_VMLINUZ = re.compile(r"^\.?/?boot/vmlinu[xz]-([^/]+)$")
+
+
+class DebError(Exception):
+    """A deb that cannot be used; the text says why."""
+
+
+def fields(path):
+    """Return package, version and architecture of a deb.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A dict with the keys ``package``, ``version`` and ``architecture``.
+
+    Raises:
+        DebError: dpkg-deb cannot read the control part.
+
+    """
+    run = subprocess.Popen(
+        ["dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    out, err = run.communicate()
+    if run.returncode or len(out.split()) != 3:
+        raise DebError("{0} is damaged or not a deb: {1}".format(os.path.basename(path), err.strip()))
+    return dict(zip(("package", "version", "architecture"), out.split()))
+
+
+def release(names):
+    """Return the kernel release that file names speak of, or None.
+
+    Args:
+        names: an iterable of paths inside a deb.
+
+    Returns:
+        ``6.12.9-amd64`` for ``./boot/vmlinuz-6.12.9-amd64``: the name that ``uname -r`` will print.
+
+    """
+    for name in names:
+        match = _VMLINUZ.match(name)
+        if match:
+            return match.group(1)
+    return None
+
+
+def content(path):
+    """Unpack a deb's data to nowhere and return the names of its files.
+
+    All of it is unpacked, since a deb that was cut short or changed shows that nowhere but in its compressed data.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A list of names such as ``./boot/vmlinuz-6.12.9-amd64``.
+
+    Raises:
+        DebError: the data is damaged.
+
+    """
+    run = subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        with tarfile.open(fileobj=run.stdout, mode="r|") as tar:
+            names = [member.name for member in tar]
+        while run.stdout.read(1 << 16):  # the padding behind the last file
+            pass
+    except (tarfile.TarError, EOFError, OSError) as error:
+        names = str(error)
+    err = run.communicate()[1].decode("utf-8", "replace").strip()
+    if run.returncode or not isinstance(names, list):
+        reason = err or (names if isinstance(names, str) else "dpkg-deb failed")
+        raise DebError("{0} is damaged: {1}".format(os.path.basename(path), reason))
+    return names
+
+
+def sha256(path):
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_folder(folder, architecture, everything=False):
+    """Read a folder of kernel debs and hold them to what an installation needs.
+
+    Args:
+        folder: where the debs are.
+        architecture: that of the host, as dpkg names it.
+        everything: take every deb; otherwise headers, debug symbols and other packages are passed over.
+
+    Returns:
+        A pair: the release, and a list of dicts with ``path``, ``package``, ``version`` and ``sha256``.
+
+    Raises:
+        DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The message names
+            all of them.
+
+    """
+    if not os.path.isdir(folder):
+        raise DebError("{0} is not a folder".format(folder))
+    debs, releases, problems = [], set(), []
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith(".deb"):
+            continue
+        path = os.path.join(folder, name)
+        try:
+            deb = fields(path)
+            if not everything and not WANTED.match(deb["package"]):
+                continue
+            if deb["architecture"] not in (architecture, "all"):
+                problems.append("{0} is for {1}, the host is {2}".format(name, deb["architecture"], architecture))
+                continue
+            releases.add(release(content(path)))
+        except DebError as error:
+            problems.append(str(error))
+            continue
+        debs.append({"path": path, "package": deb["package"], "version": deb["version"], "sha256": sha256(path)})
+    releases.discard(None)
+    if not problems and not releases:
+        problems.append("{0} holds no kernel image (a linux-image deb with /boot/vmlinuz-*)".format(folder))
+    if len(releases) > 1:
+        problems.append("{0} holds {1} kernels, {2}: leave one".format(folder, len(releases), ", ".join(sorted(releases))))
+    if problems:
+        raise DebError("; ".join(problems))
+    return releases.pop(), debs

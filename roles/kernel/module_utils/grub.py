@@ -1,0 +1,59 @@
+"""Read what GRUB has been told: the entries of grub.cfg and the variables of grubenv."""
+
+from __future__ import absolute_import, division, print_function
+
+import re
+
+__metaclass__ = type
+
+_OPEN = re.compile(r"^\s*(menuentry|submenu)\s.*\$menuentry_id_option\s+'([^']+)'.*\{\s*$")
+_ANONYMOUS = re.compile(r"^\s*(menuentry|submenu)\s.*\{\s*$")
+_LINUX = re.compile(r"^\s*linux(?:efi|16)?\s+\S*/vmlinu[xz]-(\S+)(.*)$")
+
+
+def entries(text):
+    """Return the boot entry of each kernel release that a grub.cfg offers.
+
+    Args:
+        text: the content of grub.cfg, as grub-mkconfig of Debian and Ubuntu writes it.
+
+    Returns:
+        A dict from release (``6.1.0-49-amd64``) to the entry's full id, ``SUBMENU>ENTRY`` inside a submenu: the form
+        that grub-reboot and grub-set-default take. The id inside the submenu of all kernels is preferred to that of the
+        top entry (``gnulinux-simple-UUID``), because the top entry is another kernel after the next update-grub.
+        Recovery entries are left out.
+
+    Source: the format of /etc/grub.d/10_linux, whose ids are ``gnulinux-RELEASE-advanced-UUID``.
+
+    """
+    found = {}
+    path = []  # one (kind, id) for each open brace; kind is None for braces that are no entry
+    for line in text.splitlines():
+        opened = _OPEN.match(line) or _ANONYMOUS.match(line)
+        if opened:
+            path.append((opened.group(1), opened.group(2) if opened.lastindex == 2 else None))
+        elif line.rstrip().endswith("{") and not line.lstrip().startswith("#"):
+            path.append((None, None))
+        elif line.strip() == "}" and path:
+            path.pop()
+        kernel = _LINUX.match(line)
+        ids = [ident for kind, ident in path if kind]
+        if not kernel or not ids or None in ids or "-recovery-" in ids[-1]:
+            continue
+        release = kernel.group(1)
+        if release not in found or "-simple-" in found[release]:
+            found[release] = ">".join(ids)
+    return found
+
+
+def environment(text):
+    """Return the variables of a grubenv block.
+
+    Args:
+        text: the output of ``grub-editenv FILE list``: a NAME=VALUE line each.
+
+    Returns:
+        A dict of the variables; ``saved_entry`` and ``next_entry`` are those that choose what boots.
+
+    """
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

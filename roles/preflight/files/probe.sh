@@ -1,0 +1,25 @@
+# What a later step needs to know of a host, as NAME=VALUE lines. Plain sh, read-only, no Python:
+# it must answer on any host, so that the answer can be a sentence and not a traceback.
+PATH=$PATH:/usr/sbin:/sbin
+os() { sed -n "s/^$1=//p" /etc/os-release 2>/dev/null | tr -d \"\'; }
+free_mib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }'; }
+echo "id=$(os ID)"
+echo "name=$(os PRETTY_NAME)"
+echo "version=$(os VERSION_ID)"
+echo "codename=$(os VERSION_CODENAME)"
+echo "machine=$(uname -m)"
+echo "architecture=$(dpkg --print-architecture 2>/dev/null)"
+echo "kernel=$(uname -r)"
+echo "user=$(id -un)"
+echo "sudo=$(if [ "$(id -u)" = 0 ]; then echo root; elif ! command -v sudo >/dev/null; then echo missing; elif sudo -n true 2>/dev/null; then echo yes; else echo no; fi)"
+echo "python=$(/usr/bin/python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)"
+echo "init=$(cat /proc/1/comm 2>/dev/null)"
+echo "container=$(systemd-detect-virt --container 2>/dev/null)"
+echo "virtualization=$(systemd-detect-virt 2>/dev/null)"
+echo "free_root=$(free_mib /)"
+echo "free_var=$(free_mib /var)"
+echo "free_boot=$(free_mib /boot)"
+echo "grub_cfg=$(if [ -e /boot/grub/grub.cfg ] && command -v grub-reboot >/dev/null; then echo yes; else echo no; fi)"
+echo "grubenv_filesystem=$(findmnt -no FSTYPE -T /boot/grub 2>/dev/null)"
+echo "grubenv_devices=$(lsblk -nso TYPE "$(findmnt -nvo SOURCE -T /boot/grub 2>/dev/null)" 2>/dev/null | tr -d ' ' | sort -u | tr '\n' ' ')"
+echo "io_uring_disabled=$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null)"
