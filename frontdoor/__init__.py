@@ -1,0 +1,1 @@
+"""The front door: what `make provision`, `verify`, `rollback` and `report` run."""

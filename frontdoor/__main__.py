@@ -1,0 +1,50 @@
+"""`python -m frontdoor VERB`: the command line behind the Makefile. Everything else comes by environment."""
+
+import contextlib
+import os
+import signal
+import sys
+from types import FrameType
+
+from frontdoor import verbs
+from frontdoor.errors import FrontDoorError, Interrupted
+from lab.errors import LabError
+
+VERBS = {
+    function.__name__: function for function in (verbs.provision, verbs.verify, verbs.rollback, verbs.report)
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return the exit status; what goes wrong is told in a line of its own."""
+    if len(arguments) != 1 or arguments[0] not in VERBS:
+        print(f"usage: python -m frontdoor {'|'.join(VERBS)}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    verb = arguments[0]
+    try:
+        return VERBS[verb](os.environ)
+    except (FrontDoorError, LabError) as error:
+        _say(verb, str(error))
+        return error.exit_status
+    except OSError as error:
+        # A full disk, a directory that is not ours: the world's fault, not this program's.
+        _say(verb, f"{error.filename or ''}: {error.strerror}".lstrip(": "))
+        return 1
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _say(verb: str, text: str) -> None:
+    # What was drawn in place on the terminal's last line goes first.
+    erase = "\r\033[K" if sys.stderr.isatty() else ""
+    with contextlib.suppress(OSError):
+        for line in text.splitlines():
+            print(f"{erase}{verb}: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

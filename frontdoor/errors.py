@@ -1,0 +1,27 @@
+"""What can end a run early: one sentence for the person and an exit status for the script."""
+
+
+class FrontDoorError(Exception):
+    """A run cannot go on. The text is one line: the cause, the host where there is one, the remedy."""
+
+    exit_status = 1
+
+
+class UsageError(FrontDoorError):
+    """What was asked for makes no sense; nothing has been touched."""
+
+    exit_status = 2
+
+
+class InfrastructureError(FrontDoorError):
+    """A host cannot be reached, locked or made, which says nothing about what would be installed on it."""
+
+    exit_status = 69
+
+
+class Interrupted(FrontDoorError):  # noqa: N818 - it is not an error, as KeyboardInterrupt is none
+    """A signal asked us to stop."""
+
+    def __init__(self, signal_number: int):
+        super().__init__("interrupted")
+        self.exit_status = 128 + signal_number

@@ -1,0 +1,153 @@
+"""One provisioning of a host at a time, from whichever controller it comes.
+
+The lock is a flock(2) held on the host by a process at the far end of an ssh connection of its own, so it
+ends with that connection: a controller that is killed leaves nothing to clean up. A beat goes over the
+connection; when it stays out, the far end lets go by itself, for a controller that lost its network.
+"""
+
+import contextlib
+import getpass
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from frontdoor.errors import InfrastructureError
+from frontdoor.probe import ssh_command
+
+#: Seconds between two beats, and between two attempts to come back after the host rebooted.
+BEAT = 5
+#: Seconds without a beat after which the host gives the lock up.
+SILENCE = 90
+#: Seconds in which a host has to say whether we got the lock, and in which a connection has to end.
+ANSWER_TIMEOUT = 60
+END_TIMEOUT = 5
+
+#: /run/lock is emptied by a reboot, as it should be, and open to every user. There the kernel refuses O_CREAT
+#: on a file that belongs to somebody else (fs.protected_regular, even to root): so the file is made by one
+#: open and used by another, and the holder's name is written without O_CREAT.
+LOCK_FILE = "/run/lock/uring-lab"
+
+_HOLD = """
+lock=$1 holder=$2
+[ -e "$lock" ] || (umask 0 && set -C && : > "$lock") 2> /dev/null
+exec 9< "$lock" || exit
+flock --nonblock --conflict-exit-code 75 9
+case $? in 0) ;; 75) echo "held by $(head -c 200 "$lock")"; exit ;; *) exit ;; esac
+echo "$holder" | dd of="$lock" conv=nocreat 2> /dev/null
+echo ours
+while read -r -t "$3" beat; do :; done
+"""
+
+
+class HostLock:
+    """The lock of one host. Entering the context raises InfrastructureError when another run holds it."""
+
+    def __init__(self, name: str, ssh_config: Path, lock_file: str = LOCK_FILE):
+        self._name = name
+        since = time.strftime("%F %T %Z")
+        self._holder = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {since}"
+        remote = ["exec", "bash", "-c", _HOLD, "hold", lock_file, self._holder, str(SILENCE)]
+        # ControlPath=none: Ansible closes its shared connection when it reboots a host.
+        self._command = [*ssh_command(ssh_config), "-o", "ControlPath=none"]
+        self._command += ["-o", "ServerAliveInterval=15"]
+        self._command += [name, shlex.join(remote)]
+        self._stop = threading.Event()
+        self._connection: subprocess.Popen | None = None
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> "HostLock":
+        """Take the lock."""
+        try:
+            answer = self._take()
+            if answer.startswith("held"):
+                raise InfrastructureError(
+                    f"{self._name}: is being provisioned already, {_printable(answer)}; wait for that to end"
+                )
+            if answer != "ours":
+                reason = _printable(answer) or "no answer"
+                raise InfrastructureError(f"{self._name}: cannot be locked for this run: {reason}")
+        except BaseException:
+            self._end()
+            raise
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lock back."""
+        self._stop.set()
+        self._keeper.join(END_TIMEOUT)
+        if self._keeper.is_alive():
+            # It waits for a host that is just rebooting.
+            self._connection.kill()
+            self._keeper.join(END_TIMEOUT)
+        self._end()
+
+    def _take(self) -> str:
+        """Connect and return what the host answers: `ours`, `held by …`, or an error's text."""
+        # A session of its own: Ctrl-C is for us to handle, and the lock is the last thing to go.
+        self._connection = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        # Reading has no time-out of its own; ending the connection ends it.
+        watchdog = threading.Timer(ANSWER_TIMEOUT, self._connection.kill)
+        watchdog.start()
+        try:
+            lines = iter(self._connection.stdout.readline, "")
+            # What a login banner or a shell's start-up file prints comes first.
+            text = ""
+            for line in lines:
+                text = line.strip()
+                if text == "ours" or text.startswith("held by "):
+                    break
+            return text
+        finally:
+            watchdog.cancel()
+
+    def _keep(self) -> None:
+        """Send the beat; after a lost connection, which is what a reboot looks like, take the lock again."""
+        warned = False
+        while not self._stop.wait(BEAT):
+            try:
+                self._connection.stdin.write("\n")
+                self._connection.stdin.flush()
+                lost = self._connection.poll() is not None
+            except OSError:
+                lost = True
+            if lost:
+                self._end()
+                answer = self._take()
+                # Until it misses our beat, the host may hold the lock for our own lost connection.
+                if answer.startswith("held") and self._holder not in answer and not warned:
+                    warned = True
+                    print(
+                        f"{self._name}: while it rebooted the lock was taken, {_printable(answer)}",
+                        file=sys.stderr,
+                    )
+
+    def _end(self) -> None:
+        """Close the connection, upon which the far end lets go of the lock."""
+        if self._connection is None:
+            return
+        with contextlib.suppress(OSError):
+            self._connection.stdin.close()
+        try:
+            self._connection.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._connection.kill()
+            self._connection.wait()
+        self._connection.stdout.close()
+
+
+def _printable(text: str) -> str:
+    """Keep what came from a file that anybody on the host may write from steering the terminal."""
+    return "".join(character for character in text if character.isprintable())

@@ -1,0 +1,104 @@
+"""From the variables of make to the variables of the roles."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from frontdoor.errors import UsageError
+
+# A git tag or commit; neither an option of git (-x) nor a source of another kind (path:x).
+_GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked to do, apart from the hosts it is done to."""
+
+    profile: str = "archive"
+    profile_path: Path = Path("profiles/archive.yml")
+    overrides: dict[str, object] = field(default_factory=dict)
+    check: bool = False
+    verbose: bool = False
+    connection: str = "ssh"
+
+    def expected(self) -> dict[str, object]:
+        """Return the role variables as Ansible resolves them: the profile's, overridden by make's."""
+        return {**yaml.safe_load(self.profile_path.read_text()), **self.overrides}
+
+
+def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
+    """Read the variables that the Makefile documents.
+
+    Raises UsageError, naming what is allowed, for a value that has no meaning.
+    """
+    profile = environment.get("PROFILE") or "archive"
+    known = sorted(path.stem for path in profiles.glob("*.yml"))
+    if profile not in known:
+        raise UsageError(f"PROFILE={profile}: no such profile; there are {', '.join(known) or 'none'}")
+    return Options(
+        profile=profile,
+        profile_path=profiles / f"{profile}.yml",
+        overrides=role_variables(environment),
+        check=_switch(environment, "CHECK"),
+        verbose=_switch(environment, "V"),
+        connection=_one_of(environment, "CONNECTION", ("ssh", "paramiko")) or "ssh",
+    )
+
+
+def role_variables(environment: Mapping[str, str]) -> dict[str, object]:
+    """Map UPGRADE, KERNEL, LIBURING, SAMPLES to role variables; an empty one leaves it to the profile."""
+    variables: dict[str, object] = {}
+    if upgrade := _one_of(environment, "UPGRADE", ("keep",)):
+        variables["release_upgrade_target"] = upgrade
+    if kernel := environment.get("KERNEL"):
+        variables.update(_kernel(kernel))
+    if liburing := environment.get("LIBURING"):
+        variables.update(_liburing(liburing))
+    if samples := _one_of(environment, "SAMPLES", ("ours", "upstream", "all")):
+        variables["samples_source"] = samples
+    return variables
+
+
+def _kernel(value: str) -> dict[str, object]:
+    source, _, rest = value.partition(":")
+    suite, slash, package = rest.partition("/")
+    if value == "keep":
+        return {"kernel_source": "keep"}
+    if value == "apt":
+        return {"kernel_source": "apt"}
+    if source == "apt" and _SUITE.fullmatch(suite) and bool(slash) == bool(_PACKAGE.fullmatch(package)):
+        chosen = {"kernel_source": "apt", "kernel_apt_suite": suite}
+        return chosen | ({"kernel_apt_package": package} if package else {})
+    if source == "debs" and rest:
+        folder = Path(rest).expanduser().absolute()
+        if not any(folder.glob("*.deb")):
+            raise UsageError(f"KERNEL={value}: no .deb file in {folder}")
+        return {"kernel_source": "debs", "kernel_debs_folder": str(folder)}
+    raise UsageError(f"KERNEL={value}: must be keep, apt, apt:SUITE, apt:SUITE/PACKAGE or debs:FOLDER")
+
+
+def _liburing(value: str) -> dict[str, object]:
+    if value == "apt":
+        return {"liburing_source": "apt"}
+    if _GIT_REF.fullmatch(value):
+        return {"liburing_source": "git", "liburing_git_ref": value}
+    raise UsageError(f"LIBURING={value}: must be apt, or a git tag or commit such as liburing-2.3")
+
+
+def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = environment.get(name, "")
+    if value and value not in allowed:
+        raise UsageError(f"{name}={value}: must be {' or '.join(allowed)}")
+    return value
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "")
+    if value not in ("", "0", "1"):
+        raise UsageError(f"{name}={value}: must be 1 or left out")
+    return value == "1"

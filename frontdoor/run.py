@@ -1,0 +1,189 @@
+"""A run: its directory under reports/, and the programs that do the work in it."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from frontdoor import process, screen, sshconfig
+from frontdoor.errors import UsageError
+from frontdoor.options import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "reports"
+
+#: ansible-playbook's exit status when hosts were unreachable and nothing else went wrong.
+ANSIBLE_UNREACHABLE = 4
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of our own virtual environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+@dataclass
+class Run:
+    """One run and what is to be remembered of it. `hosts` are the variables of each host by name."""
+
+    verb: str
+    hosts: Mapping[str, Mapping[str, object]]
+    options: Options
+    inventory: Path
+    directory: Path
+    started: float = field(default_factory=time.time)
+
+    @property
+    def ssh_config(self) -> Path:
+        """The file with which ssh reaches the hosts by their inventory names."""
+        return self.directory / "ssh_config"
+
+    def prepare(self) -> None:
+        """Write what the programs of the run read."""
+        blocks = [sshconfig.host_block(name, self.ssh_arguments(name)) for name in self.hosts]
+        self.ssh_config.write_text("\n".join(blocks))
+        (self.directory / "expect.json").write_text(json.dumps(self.options.expected(), indent=2) + "\n")
+
+    def ssh_arguments(self, name: str) -> list[str]:
+        """Return the arguments with which ssh reaches a host without our ssh_config."""
+        return sshconfig.ssh_arguments(name, self.hosts[name])
+
+    def record(self, outcome: str, verify: str = "") -> None:
+        """Remember how the run stands; verify says why the checks did not run, where they did not."""
+        content = {
+            "verb": self.verb,
+            "hosts": list(self.hosts),
+            "profile": self.options.profile,
+            "check": self.options.check,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(self.started)),
+            "seconds": round(time.time() - self.started, 1),
+            "outcome": outcome,
+            "verify": verify,
+        }
+        (self.directory / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+
+    def make_latest(self) -> None:
+        """Point reports/latest here, for `make report`."""
+        link = REPORTS / "latest"
+        fresh = REPORTS / f".latest-{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(self.directory.name)
+        fresh.replace(link)
+
+    def interrupted_in(self) -> str:
+        """Name the step that was under way."""
+        steps = read_steps(self.directory / "steps.json")
+        return steps[-1]["step"] if steps else "the first step"
+
+    def ansible(self, playbook: str) -> int:
+        """Run a playbook on the hosts; return ansible-playbook's exit status."""
+        command = [
+            tool("ansible-playbook"),
+            "-i",
+            str(self.inventory),
+            playbook,
+            *variable_arguments(self.options),
+        ]
+        command += ["--check", "--diff"] if self.options.check else []
+        command += ["-v"] if self.options.verbose else []
+        with _connections() as sockets:
+            environment = ansible_environment(self.directory / "steps.json") | {
+                "ANSIBLE_LOG_PATH": str(self.directory / "ansible.log"),
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
+            }
+            return process.run(command, environment, ROOT)
+
+    def pytest(self) -> int:
+        """Check the hosts; return pytest's exit status."""
+        command = [
+            *(sys.executable, "-m", "pytest", "tests/verify"),
+            f"--lab-inventory-ssh-config={self.ssh_config}",
+            f"--lab-hosts={','.join(self.hosts)}",
+            f"--lab-expect={self.directory / 'expect.json'}",
+            f"--lab-steps={self.directory / 'steps.json'}",
+            f"--connection={self.options.connection}",
+            f"--junit-xml={self.directory / 'junit.xml'}",
+            f"--html={self.directory / 'report.html'}",
+            "--self-contained-html",
+        ]
+        # One worker a host: hosts are checked side by side, the checks of one host in their order.
+        command += ["-n", str(len(self.hosts)), "--dist", "loadgroup"] if len(self.hosts) > 1 else []
+        command += ["-vv"] if self.options.verbose else ["-q"]
+        return process.run(command, os.environ, ROOT)
+
+
+def new_directory(hosts: list[str]) -> Path:
+    """Make the directory of a run, named after the time and the hosts."""
+    names = "+".join(hosts[:3]) + (f"+{len(hosts) - 3}-more" if len(hosts) > 3 else "")
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{names}"
+    REPORTS.mkdir(exist_ok=True)
+    for number in range(1, 100):
+        directory = REPORTS / (stem if number == 1 else f"{stem}-{number}")
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir()
+            return directory
+    raise FileExistsError(17, "too many runs in one second", str(directory))
+
+
+def read_steps(path: Path) -> list[dict]:
+    """Return what the callback plugin recorded of each step on each host, in order."""
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def last_screen(directory: Path) -> str:
+    """Draw the table of a run for the terminal that we write to."""
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return screen.render(directory, shutil.get_terminal_size().columns, colours)
+
+
+def variable_arguments(options: Options) -> list[str]:
+    """Return the arguments that hand the profile to Ansible, and the command line's own choices over it."""
+    return ["-e", f"@{options.profile_path}", "-e", json.dumps(options.overrides)]
+
+
+def ansible_environment(steps: Path) -> dict[str, str]:
+    """Return the environment for ansible-playbook; steps is the file that is to record the steps."""
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "URING_LAB_STEPS": str(steps)}
+
+
+def check_variables(options: Options) -> None:
+    """Let Ansible judge the role variables, on no host. Raises UsageError with its sentence."""
+    command = [tool("ansible-playbook"), "-i", "localhost,", "playbooks/preflight.yml", "--tags", "variables"]
+    with tempfile.TemporaryDirectory(prefix="uring-lab-") as directory:
+        steps = Path(directory) / "steps.json"
+        verdict = subprocess.run(
+            [*command, *variable_arguments(options)],
+            env=ansible_environment(steps),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        failed = [step["message"] for step in read_steps(steps) if step["status"] == "failed"]
+    if verdict.returncode:
+        said = (verdict.stderr.strip() or verdict.stdout.strip()).splitlines() or ["ansible-playbook failed"]
+        raise UsageError(failed[-1] if failed else said[0])
+
+
+@contextlib.contextmanager
+def _connections() -> Iterator[Path]:
+    """Give Ansible a directory for the sockets of its shared connections, and end those when it is done.
+
+    Left alone they would outlive it by the minutes of ControlPersist. The path is short, since that of a
+    socket may have no more than 107 characters.
+    """
+    with tempfile.TemporaryDirectory(prefix="uring-lab-", ignore_cleanup_errors=True) as directory:
+        try:
+            yield Path(directory)
+        finally:
+            for master in Path(directory).iterdir():
+                command = ["ssh", "-F", "none", "-o", f"ControlPath={master}", "-O", "exit", "any"]
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    subprocess.run(command, capture_output=True, timeout=5, check=False)

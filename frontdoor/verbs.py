@@ -1,0 +1,145 @@
+"""What the front door does when it is told to provision, verify, roll back or report."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from frontdoor import run, sshconfig, target
+from frontdoor.errors import InfrastructureError, Interrupted, UsageError
+from frontdoor.labhost import lab_inventory
+from frontdoor.lock import HostLock
+from frontdoor.options import Options, read_options
+from frontdoor.probe import probe
+from frontdoor.run import Run
+
+
+def provision(environment: Mapping[str, str]) -> int:
+    """Do every step on the hosts and prove them; return the exit status."""
+    options = _options(environment)
+    with _opened("provision", options, environment, make_lab_host=True) as current, _locked(current):
+        status = _play(current, "playbooks/provision.yml")
+        if status:
+            return _close(current, status, "a step failed, so there is nothing to prove")
+        if options.check:
+            return _close(current, 0, "CHECK=1 changes nothing, so there is nothing to prove")
+        return _close(current, _checks(current))
+
+
+def verify(environment: Mapping[str, str]) -> int:
+    """Check hosts that were provisioned before; return the exit status."""
+    options = _options(environment)
+    with _opened("verify", options, environment) as current:
+        return _close(current, _checks(current))
+
+
+def rollback(environment: Mapping[str, str]) -> int:
+    """Undo on the hosts what provisioning did; return the exit status."""
+    options = _options(environment)
+    with _opened("rollback", options, environment) as current, _locked(current):
+        return _close(current, _play(current, "playbooks/rollback.yml"))
+
+
+def report(_environment: Mapping[str, str]) -> int:
+    """Show the table of the last run again."""
+    latest = run.REPORTS / "latest"
+    if not (latest / "run.json").exists():
+        raise UsageError("there has been no run yet; `make provision` makes one")
+    print(run.last_screen(latest.resolve()))
+    return 0
+
+
+def _options(environment: Mapping[str, str]) -> Options:
+    options = read_options(environment, run.ROOT / "profiles")
+    target.chosen(environment)
+    run.check_variables(options)
+    return options
+
+
+@contextlib.contextmanager
+def _opened(
+    verb: str, options: Options, environment: Mapping[str, str], make_lab_host: bool = False
+) -> Iterator[Run]:
+    """Find the hosts, prove that each can be reached, and keep the record of the run.
+
+    A run that ends before it began, a host being out of reach or locked, leaves no directory behind.
+    """
+    choice = target.chosen(environment)
+    if choice is None:
+        choice = lab_inventory(environment, make_lab_host)
+    if isinstance(choice, Path):
+        inventory = choice
+        hosts = sshconfig.inventory_hosts(inventory, run.tool("ansible-inventory"))
+        directory = run.new_directory(list(hosts))
+    else:
+        directory = run.new_directory(list(choice))
+        inventory = directory / "inventory.yml"
+        target.write_inventory(choice, inventory)
+        hosts = {name: host.inventory_variables() for name, host in choice.items()}
+    current = Run(verb, hosts, options, inventory, directory)
+    try:
+        current.prepare()
+        _reach(current)
+        yield current
+    except Interrupted as interruption:
+        if (directory / "run.json").exists():
+            step = current.interrupted_in()
+            current.record(f"interrupted in {step}", "the run was interrupted")
+            interruption.args = (f"interrupted in {step}; the same command carries on from there",)
+        raise
+    finally:
+        if not (directory / "run.json").exists():
+            shutil.rmtree(directory)
+
+
+def _reach(current: Run) -> None:
+    """Probe all hosts side by side. Raises InfrastructureError, a line for each that cannot be reached."""
+
+    def problem(name: str) -> str | None:
+        try:
+            probe(name, current.ssh_config, current.ssh_arguments(name))
+        except InfrastructureError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(max_workers=10) as pool:
+        problems = [text for text in pool.map(problem, current.hosts) if text]
+    if problems:
+        raise InfrastructureError("\n".join(problems))
+
+
+@contextlib.contextmanager
+def _locked(current: Run) -> Iterator[None]:
+    """Hold the lock of every host.
+
+    With CHECK=1 none is taken: it changes nothing, and a look at a host must not keep others from their work.
+    """
+    with contextlib.ExitStack() as locks:
+        if not current.options.check:
+            for name in current.hosts:
+                locks.enter_context(HostLock(name, current.ssh_config))
+        yield
+
+
+def _play(current: Run, playbook: str) -> int:
+    """Run a playbook; return our own exit status for how it went."""
+    current.record("running")
+    current.make_latest()
+    status = current.ansible(playbook)
+    if status == run.ANSIBLE_UNREACHABLE:
+        return InfrastructureError.exit_status
+    return 1 if status else 0
+
+
+def _checks(current: Run) -> int:
+    current.record("running")
+    current.make_latest()
+    return 1 if current.pytest() else 0
+
+
+def _close(current: Run, status: int, verify: str = "") -> int:
+    """Record the outcome and show the last screen; return the exit status."""
+    current.record("failed" if status else "done", verify)
+    print(f"\n{run.last_screen(current.directory)}", flush=True)
+    return status

@@ -1,0 +1,154 @@
+"""Records what each step did on each host, for the front door's last screen and the verification's report."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+    name: uring_lab_steps
+    type: aggregate
+    short_description: a record of every step on every host
+    description:
+      - Writes a JSON list with an entry for each step and host, anew after each result, so that it is there
+        however the run ends.
+      - A step is a role. Its message is that of its last task named C(Report), or why it failed.
+      - Does nothing unless the environment variable C(URING_LAB_STEPS) names the file.
+"""
+
+_REPORT = "Report"
+
+
+def _parts(result):
+    """Return the host, the task and the result of a task; their public names came with ansible-core 2.19."""
+    if hasattr(result, "result"):
+        return result.host, result.task, result.result
+    return result._host, result._task, result._result
+
+
+class CallbackModule(CallbackBase):
+    """The aggregate callback."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "uring_lab_steps"
+
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        path = os.environ.get("URING_LAB_STEPS")
+        self.disabled = not path
+        self._path = Path(path or os.devnull)
+        self._play = None
+        self._steps = {}
+        self._began = {}
+        self._reports = {}
+
+    def v2_playbook_on_play_start(self, play):
+        """Remember the play."""
+        self._play = play
+
+    def v2_runner_on_start(self, host, task):
+        """Start the step's clock with its first task on the host."""
+        self._began.setdefault((self._step(task), host.get_name()), time.monotonic())
+
+    def v2_runner_on_ok(self, result):
+        """Count a task that did what it should."""
+        _, task, values = _parts(result)
+        message = str(values["msg"]) if task.name == _REPORT and "msg" in values else None
+        self._add(result, "changed" if values.get("changed") else "ok", message)
+
+    def v2_runner_on_skipped(self, result):
+        """Note a skipped task: a step of nothing else is skipped."""
+        self._add(result, "skipped")
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        """Note a failure and why."""
+        self._add(
+            result, "ok" if ignore_errors else "failed", None if ignore_errors else _reason(_parts(result)[2])
+        )
+
+    def v2_runner_on_unreachable(self, result):
+        """Note that the host could not be reached."""
+        self._add(result, "unreachable", _reason(_parts(result)[2]))
+
+    def v2_playbook_on_stats(self, stats):
+        """Take back the failures that a rescue made good."""
+        for entry in self._steps.values():
+            summary = stats.summarize(entry["host"])
+            if entry["status"] == "failed" and not summary["failures"] and not summary["unreachable"]:
+                self._make_good(entry)
+        self._write()
+
+    def _step(self, task):
+        roles = [role.get_name() for role in self._play.get_roles()]
+        if len(roles) == 1:
+            return roles[0]
+        return task._role.get_name() if task._role else self._play.get_name()
+
+    def _add(self, result, outcome, message=None):
+        host, task, _ = _parts(result)
+        name = host.get_name()
+        step = self._step(task)
+        if (
+            task._role is None
+            and outcome not in ("failed", "unreachable")
+            and (step, name) not in self._steps
+        ):
+            # Gathering facts is no step.
+            return
+        if (step, name) not in self._steps:
+            self._end_of_earlier_steps(name)
+            self._steps[step, name] = {
+                "step": step,
+                "host": name,
+                "status": "skipped",
+                "changed": 0,
+                "tasks": 0,
+                "seconds": 0.0,
+                "message": "",
+            }
+        entry = self._steps[step, name]
+        if outcome != "skipped":
+            entry["tasks"] += 1
+            entry["changed"] += outcome == "changed"
+            if outcome in ("failed", "unreachable"):
+                entry["status"] = outcome
+            elif entry["status"] not in ("failed", "unreachable"):
+                entry["status"] = "changed" if entry["changed"] else "ok"
+        entry["seconds"] = round(time.monotonic() - self._began.get((step, name), time.monotonic()), 1)
+        if message is not None:
+            if outcome in ("ok", "changed"):
+                self._reports[step, name] = message
+            # A report that an `always` section makes after a failure does not hide why it failed.
+            if outcome == entry["status"] or entry["status"] not in ("failed", "unreachable"):
+                entry["message"] = message
+        self._write()
+
+    def _end_of_earlier_steps(self, host):
+        """Take back a failure in a step that the host has left: it was rescued, or it would not go on."""
+        for entry in self._steps.values():
+            if entry["host"] == host and entry["status"] == "failed":
+                self._make_good(entry)
+
+    def _make_good(self, entry):
+        entry["status"] = "changed" if entry["changed"] else "ok"
+        entry["message"] = self._reports.get((entry["step"], entry["host"]), "")
+
+    def _write(self):
+        # Whole or not at all, for whoever reads it meanwhile.
+        fresh = self._path.with_suffix(".tmp")
+        fresh.write_text(json.dumps(list(self._steps.values()), indent=2) + "\n")
+        fresh.replace(self._path)
+
+
+def _reason(values):
+    """Return why a task failed on one line: of a loop the first failed item's, of a command its last line."""
+    failed = [item for item in values.get("results", []) if item.get("failed")]
+    values = failed[0] if failed else values
+    reason = " ".join(str(values.get("msg") or values.get("censored") or "failed without a message").split())
+    if reason == "non-zero return code":
+        printed = (values.get("stderr") or values.get("stdout") or "").strip().splitlines()
+        reason = f"exit status {values['rc']}" + (f": {printed[-1].strip()}" if printed else "")
+    return reason
