@@ -315,7 +315,7 @@ int main(int argc, char *argv[])
     listen_on_loopback((unsigned short)port);
     serve();
 
-    /* The ring holds the socket a little longer than we do: free the port now. */
+    /* The ring holds the socket some milliseconds longer than we do, and with it the port: free that now. */
     shutdown(listener, SHUT_RDWR);
     io_uring_queue_exit(&ring);
     return EXIT_SUCCESS;

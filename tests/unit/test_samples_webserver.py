@@ -167,6 +167,13 @@ def test_no_path_leads_out_of_public(server, target):
     assert (status, b"secret" in body) == (404, False)
 
 
+def test_named_pipe_holds_nobody_up(server):
+    before = time.monotonic()
+    for _ in range(3):
+        server.get("/pipe")
+    assert time.monotonic() - before < 2, "opening it waited for a writer, until the next tick of a second"
+
+
 def test_unreadable_file_is_403(server, folder):
     if os.geteuid() == 0:
         pytest.skip("root may read every file")
@@ -187,6 +194,7 @@ def test_unreadable_file_is_403(server, folder):
         (b"GET /% HTTP/1.0\r\n\r\n", 400),
         (b"GET /index.html%00.png HTTP/1.0\r\n\r\n", 400),
         (b"GET /index.html\0 HTTP/1.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\0\r\n\r\n", 400),
         (b"G(T / HTTP/1.0\r\n\r\n", 400),
         (b"\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
@@ -285,12 +293,13 @@ def test_running_out_of_descriptors_is_overcome(folder):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_with_status_0_and_frees_the_port(number, folder):
     server = start(folder)
-    with server.connect():
-        server.process.send_signal(number)
-        assert server.process.wait(10) == 0
-    again = start(folder, server.port)
-    assert again.get("/")[0] == 200
-    stop(again)
+    for _ in range(10):  # a port freed late is taken now and then, not always
+        with server.connect():
+            server.process.send_signal(number)
+            assert server.process.wait(10) == 0
+        server = start(folder, server.port)
+    assert server.get("/")[0] == 200
+    stop(server)
 
 
 def test_it_listens_on_loopback_alone(server):
