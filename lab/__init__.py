@@ -1,0 +1,1 @@
+"""Disposable hosts: virtual machines and containers made from the archive that this computer trusts."""

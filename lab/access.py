@@ -1,0 +1,77 @@
+"""The way in: the files that ssh and Ansible take, and the wait until somebody answers."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ADDRESS = "127.0.0.1"
+USER = "lab"
+
+
+def free_port(preferred: int = 0) -> int:
+    """Return a port of the loopback address that nobody listens on: the preferred one where possible."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise OSError("no free port on the loopback address")
+
+
+def write(folder: Path, name: str, port: int) -> None:
+    """Write known_hosts, ssh_config and inventory.yml for a machine that answers on a port of this computer.
+
+    The one host key that is accepted is the one that the lab made for this machine.
+    """
+    key_type, key = (folder / "host_key.pub").read_text().split()[:2]
+    (folder / "known_hosts").write_text(f"[{ADDRESS}]:{port} {key_type} {key}\n")
+    options = {
+        "UserKnownHostsFile": f'"{folder / "known_hosts"}"',
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+    }
+    alias = {
+        "HostName": ADDRESS,
+        "Port": port,
+        "User": USER,
+        "IdentityFile": f'"{folder / "id_ed25519"}"',
+        "PasswordAuthentication": "no",
+        **options,
+    }
+    lines = [f"Host {name}", *(f"    {option} {value}" for option, value in alias.items())]
+    (folder / "ssh_config").write_text("\n".join(lines) + "\n")
+    host = {
+        "ansible_host": ADDRESS,
+        "ansible_port": port,
+        "ansible_user": USER,
+        "ansible_ssh_private_key_file": str(folder / "id_ed25519"),
+        "ansible_ssh_common_args": " ".join(f"-o '{option}={value}'" for option, value in options.items()),
+    }
+    inventory = {"all": {"hosts": {name: host}}}
+    (folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False, width=1000))
+
+
+def ssh(folder: Path, name: str, *arguments: str) -> list[str]:
+    """Return the command that enters a machine, or runs something there."""
+    return ["ssh", "-F", str(folder / "ssh_config"), name, *arguments]
+
+
+def answers(folder: Path, name: str, port: int) -> bool:
+    """Return whether a command can be run on the machine by ssh. Takes a few seconds at most."""
+    # The user-mode network accepts a connection before the guest does. The cheap question first.
+    try:
+        with socket.create_connection((ADDRESS, port), timeout=2) as connection:
+            connection.settimeout(5)
+            if not connection.recv(16).startswith(b"SSH-"):
+                return False
+    except OSError:
+        return False
+    command = ssh(folder, name, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "true")
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return result.returncode == 0

@@ -1,0 +1,101 @@
+"""Containers: an image's root under systemd-nspawn, with a network of their own. They share this kernel."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab import access, archive, console, image, timeouts
+from lab.errors import LabError
+from lab.privilege import as_root
+from lab.process import Process
+from lab.progress import phase
+from lab.state import State
+from lab.tool import need
+
+KEEPER = Path(__file__).with_name("keeper.py")
+
+
+def create(state: State, suite: archive.Suite) -> None:
+    """Unpack the machine's root."""
+    for program in ("systemd-nspawn", "slirp4netns", "setpriv", "unshare"):
+        need(program)
+    root_tar = image.root(suite)
+    state.image = str(root_tar)
+    root = state.folder / "root"
+    script = 'mkdir -m 755 "$2" && for tar in "$1" "$3"; do tar -x --numeric-owner -C "$2" -f "$tar" || exit; done'
+    arguments = ["sh", "-c", script, "unpack", str(root_tar), str(root), str(state.folder / "identity.tar")]
+    with phase(f"unpacking the root of {state.name}"):
+        as_root(arguments, "unpack a container's root with its owners")
+
+
+def start(state: State) -> None:
+    """Start the keeper, which boots the container, and wait for ssh."""
+    with phase(f"booting {state.name} (container, ssh on port {state.port})"):
+        pid_file = state.folder / "keeper.pid"
+        pid_file.unlink(missing_ok=True)
+        as_root(
+            [sys.executable, "-I", str(KEEPER), state.name, str(state.folder), str(state.port)],
+            "start a container",
+        )
+        state.process = Process.of(int(pid_file.read_text()))
+        state.save()
+        _wait(state)
+
+
+def stop(state: State) -> None:
+    """End the container, whatever state it is in."""
+    if state.running:
+        as_root(["kill", str(state.process.pid)], "stop a container")
+        if not state.process.gone_within(timeouts.seconds("POWER_OFF")):
+            as_root(["kill", "-KILL", str(state.process.pid)], "stop a container")
+            state.process.gone_within(timeouts.seconds("POWER_OFF"))
+
+
+def remove(state: State) -> None:
+    """Remove all of the machine."""
+    if state.folder.exists():
+        as_root(["rm", "-rf", "--one-file-system", str(state.folder)], "remove a container's root")
+
+
+def snapshot(state: State, label: str) -> None:
+    """Keep a copy of the root under a label; the container restarts meanwhile."""
+    _copy(state, state.folder / "root", _kept(state, label), f"saving {state.name} as {label}")
+
+
+def revert(state: State, label: str) -> None:
+    """Put the root back to a label's and restart the container. Raises LabError when there is none."""
+    kept = _kept(state, label)
+    if not kept.exists():
+        raise LabError(f"{state.name} has no snapshot {label!r}.")
+    _copy(state, kept, state.folder / "root", f"putting {state.name} back to {label}")
+
+
+def _kept(state: State, label: str) -> Path:
+    return state.folder / "snapshots" / label
+
+
+def _copy(state: State, source: Path, target: Path, what: str) -> None:
+    """Replace a tree by a copy of another, while nobody works in either."""
+    sync = access.ssh(state.folder, state.name, "sync")
+    subprocess.run(sync, stdin=subprocess.DEVNULL, check=False)
+    stop(state)
+    script = 'mkdir -p "${2%/*}" && rm -rf "$2.new" && cp -a --reflink=auto "$1" "$2.new" && rm -rf "$2" && mv "$2.new" "$2"'
+    with phase(what):
+        as_root(["sh", "-c", script, "copy", str(source), str(target)], "copy a container's root with its owners")
+    start(state)
+
+
+def _wait(state: State) -> None:
+    limit = timeouts.seconds("SSH_ANSWER")
+    until = time.monotonic() + limit
+    log = state.folder / "console.log"
+    while not access.answers(state.folder, state.name, state.port):
+        if not state.running:
+            raise LabError(f"{state.name}: the container ended while it was starting. {console.tail(log)}")
+        if time.monotonic() > until:
+            raise LabError(
+                f"{state.name}: no answer by ssh within {limit:.0f} s (URING_LAB_TIMEOUT_SSH_ANSWER). "
+                f"{console.tail(log)}"
+            )
+        time.sleep(0.2)

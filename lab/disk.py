@@ -1,0 +1,76 @@
+"""A bootable EFI disk out of a root's tar, without root, loop devices or mounts on this computer."""
+
+import subprocess
+import tarfile
+import uuid
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.tool import need, run
+
+SCRIPT = Path(__file__).with_name("disk.sh")
+
+MIB = 1024 * 1024
+#: The EFI system partition: GRUB's program takes less than 1 MiB, FAT32 wants 33.
+ESP_MIB = 64
+#: The root file system. Sparse: it takes what is written. A kernel's debs, its sources and a build need about 6.
+ROOT_MIB = 10 * 1024
+#: In front of the first partition, by custom, and at the end for the second partition table.
+MARGIN_MIB = 1
+
+
+def build(root_tar: Path, folder: Path) -> Path:
+    """Make `folder/disk.raw` from a root's tar and return its path. The folder is left with nothing else new.
+
+    Raises LabError when a program is missing or fails.
+    """
+    pieces = folder / "pieces.tar"
+    with root_tar.open("rb") as stdin, pieces.open("wb") as stdout:
+        run(
+            [need("mmdebstrap"), "--unshare-helper", "sh", "-c", SCRIPT.read_text(), "disk", str(uuid.uuid4()), f"{ROOT_MIB}M"],
+            stdin=stdin,
+            stdout=stdout,
+        )
+    disk = folder / "disk.raw"
+    with disk.open("wb") as file:
+        file.truncate((ESP_MIB + ROOT_MIB + 2 * MARGIN_MIB) * MIB)
+    _partition(disk)
+    _esp(pieces, disk)
+    _root(pieces, disk)
+    pieces.unlink()
+    return disk
+
+
+def _partition(disk: Path) -> None:
+    table = f"label: gpt\nstart={MARGIN_MIB}MiB, size={ESP_MIB}MiB, type=U\nsize={ROOT_MIB}MiB, type=L\n"
+    _checked([need("sfdisk"), "--quiet", str(disk)], table.encode())
+
+
+def _esp(pieces: Path, disk: Path) -> None:
+    with tarfile.open(pieces) as tar:
+        program = tar.extractfile("BOOTX64.EFI").read()
+    drive = f"{disk}@@{MARGIN_MIB}M"
+    # Without -T mformat would take the whole disk for the partition; its unit is a sector of 512 bytes.
+    _checked([need("mformat"), "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_MIB * MIB // 512), "::"])
+    _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT"])
+    _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
+
+
+def _root(pieces: Path, disk: Path) -> None:
+    """Copy the file system to its partition, and not the holes in it."""
+    offset = (MARGIN_MIB + ESP_MIB) * MIB
+    empty = bytes(MIB)
+    with tarfile.open(pieces) as tar, disk.open("r+b") as out:
+        root = tar.extractfile("root")
+        position = offset
+        while block := root.read(MIB):
+            if block != empty[: len(block)]:
+                out.seek(position)
+                out.write(block)
+            position += len(block)
+
+
+def _checked(command: list[str], stdin: bytes = b"") -> None:
+    result = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    if result.returncode != 0:
+        raise LabError(f"{command[0]} failed: {(result.stderr or result.stdout).decode(errors='replace').strip()}")

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Read a root as a tar on stdin, write what a bootable disk needs as a sparse tar on stdout: `root` (an ext4 file
+# system) and `BOOTX64.EFI` (a GRUB that reads its configuration from it).
+#
+# Run by `mmdebstrap --unshare-helper`: as root of a user namespace where the caller is not root, and with mounts
+# of its own either way. The programs are the guest's, so a file system has the features its kernel knows, and
+# this computer needs no GRUB.
+# Arguments: the UUID of the file system; its size, as mke2fs takes it.
+set -eu
+uuid=$1 size=$2
+
+work=$(mktemp -d)
+trap 'exit 143' HUP INT TERM
+trap 'umount -l "$work/root/proc" "$work/root/dev" "$work/root/mnt" "$work/root/media" 2>/dev/null; rm -rf "$work"' EXIT
+mkdir "$work/root" "$work/out"
+cd "$work/root"
+tar -x --numeric-owner --xattrs --xattrs-include='*' -f -
+
+printf 'UUID=%s / ext4 errors=remount-ro 0 1\nLABEL=ESP /boot/efi vfat umask=0077,nofail 0 1\n' "$uuid" >etc/fstab
+mkdir -p boot/efi boot/grub
+cp -r usr/lib/grub/x86_64-efi boot/grub/
+mount --rbind /dev dev
+mount -t proc proc proc
+
+# What `grub-mkconfig` asks of the disk, answered before the disk exists. The entries get the identifiers they
+# will have when the guest writes its menu itself.
+mv usr/sbin/grub-probe usr/sbin/grub-probe.real
+cat >usr/sbin/grub-probe <<STUB
+#!/bin/sh
+case " \$* " in
+*=device\ * | *\ device\ *) echo /dev/vda2 ;;
+*=fs_uuid\ *) echo $uuid ;;
+*=fs\ *) echo ext2 ;;
+*=partmap\ *) echo gpt ;;
+esac
+STUB
+chmod 0755 usr/sbin/grub-probe
+# Writing "root=UUID=…" depends on this link.
+chroot . grub-mkconfig -o /boot/grub/grub.cfg >&2
+mv usr/sbin/grub-probe.real usr/sbin/grub-probe
+chroot . grub-editenv /boot/grub/grubenv create
+
+cat >tmp/early.cfg <<EARLY
+search.fs_uuid $uuid root
+set prefix=(\$root)/boot/grub
+configfile \$prefix/grub.cfg
+EARLY
+chroot . grub-mkimage --format=x86_64-efi --prefix=/boot/grub --config=/tmp/early.cfg --output=/tmp/BOOTX64.EFI \
+    part_gpt ext2 search search_fs_uuid configfile normal
+mv tmp/BOOTX64.EFI "$work/out/"
+rm tmp/early.cfg
+
+# The tree without what is mounted in it, and a place for the result, both inside of the root.
+mount --bind . mnt
+mount --bind "$work/out" media
+chroot . mke2fs -q -t ext4 -L root -U "$uuid" -d /mnt /media/root "$size" >&2
+tar -c -S -C "$work/out" -f - root BOOTX64.EFI

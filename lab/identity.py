@@ -1,0 +1,56 @@
+"""What makes a machine of an image: its name, its host key, who may enter, and its way to the archive."""
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from lab.archive import apt_settings
+from lab.tool import need
+
+#: How the guest of a user-mode network (QEMU's and slirp4netns's alike) reaches this computer and its resolver.
+GATEWAY = "10.0.2.2"
+RESOLVER = "10.0.2.3"
+
+#: The user and group of `lab` in every image: the first ordinary one.
+LAB = 1000
+
+
+def create(folder: Path, name: str) -> None:
+    """Make the user's key pair, the host's, and `identity.tar`, which the machine unpacks over its root.
+
+    Leaves id_ed25519, id_ed25519.pub, host_key.pub and identity.tar in the folder.
+    """
+    user = _key_pair(folder / "id_ed25519", "uring-lab")
+    with tempfile.TemporaryDirectory() as scratch:
+        private = Path(scratch) / "key"
+        host = _key_pair(private, name)
+        files = {
+            "etc/hostname": (f"{name}\n", 0o644, 0),
+            "etc/hosts": (f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n", 0o644, 0),
+            "etc/resolv.conf": (f"nameserver {RESOLVER}\n", 0o644, 0),
+            "etc/apt/apt.conf.d/91uring-lab-controller": (apt_settings(GATEWAY), 0o644, 0),
+            "etc/ssh/ssh_host_ed25519_key.pub": (host, 0o644, 0),
+            "home/lab/.ssh/authorized_keys": (user, 0o600, LAB),
+            # Last: the unit that unpacks this takes it for the sign that it has done so.
+            "etc/ssh/ssh_host_ed25519_key": (private.read_text(), 0o600, 0),
+        }
+    (folder / "host_key.pub").write_text(host)
+    tar = folder / "identity.tar"
+    tar.touch(mode=0o600)
+    with tarfile.open(tar, "w") as out:
+        directory = tarfile.TarInfo("home/lab/.ssh")
+        directory.type, directory.mode, directory.uid, directory.gid = tarfile.DIRTYPE, 0o700, LAB, LAB
+        out.addfile(directory)
+        for path, (text, mode, owner) in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode, entry.uid, entry.gid = len(text.encode()), mode, owner, owner
+            out.addfile(entry, io.BytesIO(text.encode()))
+
+
+def _key_pair(path: Path, comment: str) -> str:
+    """Make a key pair without a pass phrase, and return the public one's line."""
+    command = [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path.with_name(f"{path.name}.pub").read_text()

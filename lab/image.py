@@ -1,0 +1,120 @@
+"""Images: a root as a tar, for both kinds of machine, and a disk made of it, for virtual machines.
+
+An image is cached under a hash of all that it is made of. The archive's state of the day is no part of that:
+bringing a host up to date is a step of the provisioning.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import archive, disk, lock, paths
+from lab.progress import phase
+from lab.tool import need, run
+
+CUSTOMIZE = Path(__file__).with_name("customize.sh")
+
+#: To be raised when an image changes for a reason that no input below shows.
+FORMAT = 1
+
+#: What a host has before anybody works on it: an ordinary server's minimum, and Ansible's needs.
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "libpam-systemd",
+    "dbus",
+    "udev",
+    "openssh-server",
+    "sudo",
+    "python3",
+    "python3-apt",
+    "ca-certificates",
+    "iproute2",
+    "e2fsprogs",
+    "grub-efi-amd64",
+    "initramfs-tools",
+    "zstd",
+    "lz4",
+)
+
+
+def root(suite: archive.Suite) -> Path:
+    """Return a release's root as a tar, built first when there is none. Raises LabError when that fails."""
+    return _cached(suite, "root.tar", lambda folder: _build_root(suite, folder))
+
+
+def disk_image(suite: archive.Suite) -> Path:
+    """Return a release's bootable disk, built first when there is none. Raises LabError when that fails."""
+    root_tar = root(suite)
+    return _cached(suite, "disk.raw", lambda folder: _build_disk(suite, root_tar, folder))
+
+
+def key(suite: archive.Suite, sources: list[str]) -> str:
+    """Return a hash of everything that an image is made of."""
+    inputs = {
+        "format": FORMAT,
+        "suite": suite.name,
+        "kernel": suite.kernel,
+        "sources": sources,
+        "packages": PACKAGES,
+        "size": [disk.ESP_MIB, disk.ROOT_MIB],
+        "scripts": [script.read_text() for script in (CUSTOMIZE, disk.SCRIPT)],
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _cached(suite: archive.Suite, name: str, build: Callable[[Path], None]) -> Path:
+    """Return a file of an image, built in a folder beside it that is renamed or removed, never left half done."""
+    sources = archive.sources(suite, archive.trusted_targets())
+    image = paths.cache() / "images" / f"{suite.name}-{key(suite, sources)}"
+    wanted = image / name
+    if wanted.exists():
+        return wanted
+    partial = image / f"{name}.partial"
+    with lock.held(partial):
+        try:
+            # Whoever held the lock before may have built it; or been killed, and left something.
+            if not wanted.exists():
+                _empty(partial)
+                build(partial)
+                (partial / name).rename(wanted)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return wanted
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def _build_root(suite: archive.Suite, folder: Path) -> None:
+    sources = archive.sources(suite, archive.trusted_targets())
+    settings = folder / "apt.conf"
+    settings.write_text(archive.apt_settings("127.0.0.1"))
+    with phase(f"building the root of {suite.name} from {sources[0].split()[2]}") as note:
+        run(
+            [
+                need("mmdebstrap"),
+                # root where we are root, else a user namespace: never fakechroot or the like.
+                f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+                "--variant=apt",
+                "--format=tar",
+                f"--include={','.join([*PACKAGES, suite.kernel])}",
+                f"--aptopt={settings}",
+                f"--customize-hook={CUSTOMIZE.read_text()}",
+                suite.name,
+                str(folder / "root.tar"),
+                *sources,
+            ],
+            note=note,
+        )
+    settings.unlink()
+
+
+def _build_disk(suite: archive.Suite, root_tar: Path, folder: Path) -> None:
+    with phase(f"making a disk of the root of {suite.name}"):
+        disk.build(root_tar, folder)

@@ -1,0 +1,157 @@
+"""The keeper of one container: boots it, gives it a network, boots it again when it reboots. Runs as root.
+
+A program of its own, without the rest of the package: started by root's Python, it takes what is in this file
+and the standard library. It puts itself into the background once its number is in `keeper.pid`.
+
+Everything of the container lives in namespaces whose first process dies with the keeper: when the keeper ends,
+however it ends, the kernel removes processes, mounts and network. Nothing is left to be tidied up but the
+control groups.
+
+Arguments: the container's name, its folder, the port of the loopback address that leads to its ssh.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: How systemd-nspawn --keep-unit ends when the container wants to be booted again.
+REBOOT = 133
+#: The address that slirp4netns gives a container.
+ADDRESS = "10.0.2.100"
+#: Seconds for the network's helper to get ready.
+PATIENCE = 10
+#: Kills a child when its parent dies.
+TIED = ("setpriv", "--pdeathsig", "KILL", "--")
+#: What nspawn withholds that a host has: io_uring, which its filter of system calls does not know on older
+#: releases, and its own network's administration, which sandboxes with a network of their own need.
+RIGHTS = (
+    "--system-call-filter=io_uring_setup io_uring_enter io_uring_register",
+    "--capability=CAP_NET_ADMIN",
+)
+
+
+def main() -> None:
+    """Keep the container until it powers off or we are told to end."""
+    name, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    if os.fork():
+        _wait_until((folder / "keeper.pid").exists)
+        return
+    os.setsid()
+    os.chdir(folder)
+    _redirect(folder / "console.log")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    groups = _join_groups(name)
+    _publish(folder / "keeper.pid")
+    try:
+        while _boot(name, port) == REBOOT:
+            print("lab: the container reboots", flush=True)
+    finally:
+        _remove_groups(groups)
+
+
+def _redirect(log: Path) -> None:
+    for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY | os.O_CREAT | os.O_APPEND)):
+        file = os.open("/dev/null" if descriptor == 0 else log, flags, 0o644)
+        os.dup2(file, descriptor)
+        os.close(file)
+    os.dup2(1, 2)
+
+
+def _publish(pid_file: Path) -> None:
+    new = pid_file.with_suffix(".new")
+    new.write_text(f"{os.getpid()}\n")
+    new.rename(pid_file)
+
+
+def _boot(name: str, port: int) -> int:
+    """Boot the container once, and return the status that systemd-nspawn ends with."""
+    command = [
+        *TIED,
+        *["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"],
+        *["systemd-nspawn", "--quiet", "--directory=root", f"--machine={name}", f"--hostname={name}"],
+        # Neither systemd nor systemd-machined need run on this computer.
+        *["--register=no", "--keep-unit", "--settings=no"],
+        *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
+        *RIGHTS,
+        "--boot",
+    ]
+    # The unified hierarchy whatever this computer has: newer releases refuse to boot under the old one.
+    environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+    guest = subprocess.Popen(command, env=environment)
+    network = None
+    try:
+        ours = os.readlink("/proc/self/ns/net")
+        _wait_until(lambda: guest.poll() is not None or os.readlink(f"/proc/{guest.pid}/ns/net") != ours)
+        network = _connect(guest.pid, port)
+        return guest.wait()
+    finally:
+        for child in (guest, network):
+            if child:
+                child.kill()
+                child.wait()
+
+
+def _connect(pid: int, port: int) -> subprocess.Popen:
+    """Give a process's network namespace a way out, and its port 22 a way in from this computer."""
+    api = Path("slirp.sock")
+    api.unlink(missing_ok=True)
+    command = [*TIED, "slirp4netns", "--configure", "--mtu=65520", "--api-socket", str(api), str(pid), "eth0"]
+    network = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _wait_until(lambda: api.exists() or network.poll() is not None)
+    forward = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": port, "guest_addr": ADDRESS, "guest_port": 22}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(str(api))
+        connection.sendall(json.dumps({"execute": "add_hostfwd", "arguments": forward}).encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = json.loads(connection.recv(4096))
+    if "error" in answer:
+        raise SystemExit(f"slirp4netns cannot lead port {port} to the container: {answer['error']}")
+    return network
+
+
+def _join_groups(name: str) -> list[Path]:
+    """Move into control groups of our own, in every hierarchy where systemd in the container makes its own."""
+    top = Path("/sys/fs/cgroup")
+    candidates = [top, top / "systemd", top / "unified"]
+    groups = [parent / f"uring-lab-{name}" for parent in candidates if (parent / "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    return groups
+
+
+def _remove_groups(groups: list[Path]) -> None:
+    """Leave our control groups and remove them with all below. What has just been killed may hold them a moment."""
+    for group in groups:
+        (group.parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
+        _wait_until(lambda group=group: _removed(group), fatal=False)
+
+
+def _removed(group: Path) -> bool:
+    for below, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(below).rmdir()
+    return not group.exists()
+
+
+def _wait_until(condition, fatal: bool = True) -> None:  # noqa: ANN001
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > until:
+            if fatal:
+                raise SystemExit(f"the container's keeper waited {PATIENCE} s for nothing")
+            return
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

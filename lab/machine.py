@@ -1,0 +1,172 @@
+"""Lab hosts, whichever kind: make, find, save, put back, remove."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from lab import access, archive, console, container, identity, lock, paths, vm
+from lab import state as states
+from lab.errors import LabError, UsageError
+from lab.interrupt import shielded
+from lab.progress import say
+
+KINDS: dict[str, ModuleType] = {"vm": vm, "container": container}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A lab host and the files that lead to it."""
+
+    name: str
+    kind: str
+    suite: str
+    directory: Path
+    #: Whether it runs, at the time of the question.
+    running: bool
+
+    @property
+    def inventory(self) -> Path:
+        """An Ansible inventory with this one host."""
+        return self.directory / "inventory.yml"
+
+    @property
+    def ssh_config(self) -> Path:
+        """A configuration for `ssh -F` that knows the host by its name."""
+        return self.directory / "ssh_config"
+
+
+def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> Machine:
+    """Bring a machine up, made first where there is none, and return when ssh answers.
+
+    `kind` (vm or container) and `suite` default to what the machine is, or else to vm and to this computer's
+    own release. Interrupted, it leaves a new machine not at all and an older one switched off.
+    Raises UsageError when a machine of that name is of another kind or suite; LabError when it does not come up.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
+    release = archive.suite(suite) if suite else None
+    folder = paths.machine(name)
+    with lock.held(folder):
+        state = states.load(folder)
+        if state is None:
+            state = states.State(folder, name, kind or "vm", (release or archive.suite()).name)
+            _make(state)
+        else:
+            _same(state, kind, release.name if release else None)
+            _wake(state)
+    return _machine(state)
+
+
+def get(name: str = "lab") -> Machine:
+    """Return a machine that exists, running or not. Raises UsageError when there is none of that name."""
+    return _machine(_existing(name))
+
+
+def all_machines() -> list[Machine]:
+    """Return every machine of this user, by name."""
+    found = [states.load(folder) for folder in sorted(paths.machines().glob("*/"))]
+    return [_machine(state) for state in found if state]
+
+
+def down(name: str = "lab") -> bool:
+    """Remove a machine with all that is its own. Returns False when there was none."""
+    folder = paths.machine(name)
+    if not folder.exists():
+        return False
+    with lock.held(folder), shielded():
+        state = states.load(folder)
+        if state is None:
+            shutil.rmtree(folder)
+            return False
+        KINDS[state.kind].stop(state)
+        KINDS[state.kind].remove(state)
+    return True
+
+
+def snapshot(name: str, label: str) -> None:
+    """Save a running machine under a label, in place of an older snapshot of that label."""
+    with lock.held(_running(name, label).folder):
+        state = _running(name, label)
+        KINDS[state.kind].snapshot(state, label)
+
+
+def revert(name: str, label: str) -> None:
+    """Put a running machine back to a label; ssh answers when this returns."""
+    with lock.held(_running(name, label).folder):
+        state = _running(name, label)
+        KINDS[state.kind].revert(state, label)
+
+
+def _make(state: states.State) -> None:
+    state.folder.chmod(0o700)
+    try:
+        identity.create(state.folder, state.name)
+        KINDS[state.kind].create(state, archive.suite(state.suite))
+        _start(state)
+    except BaseException as error:
+        with shielded():
+            KINDS[state.kind].stop(state)
+            if isinstance(error, LabError):
+                _keep_console(state)
+            KINDS[state.kind].remove(state)
+        raise
+
+
+def _wake(state: states.State) -> None:
+    if state.running and access.answers(state.folder, state.name, state.port):
+        say(f"{state.name} is up already")
+        return
+    say(f"{state.name} exists but does not {'answer' if state.running else 'run'}: starting it again")
+    KINDS[state.kind].stop(state)
+    try:
+        _start(state)
+    except BaseException:
+        with shielded():
+            KINDS[state.kind].stop(state)
+        raise
+
+
+def _start(state: states.State) -> None:
+    state.port = access.free_port(state.port)
+    access.write(state.folder, state.name, state.port)
+    state.save()
+    KINDS[state.kind].start(state)
+
+
+def _same(state: states.State, kind: str | None, suite: str | None) -> None:
+    if kind in (None, state.kind) and suite in (None, state.suite):
+        return
+    raise UsageError(
+        f"{state.name} exists and is a {state.kind} with {state.suite}. Take another NAME, or remove it first: "
+        f"`python -m lab down --name {state.name}`."
+    )
+
+
+def _keep_console(state: states.State) -> None:
+    log = state.folder / "console.log"
+    if log.exists():
+        kept = state.folder.parent.parent / f"{state.name}.console.log"
+        kept.write_bytes(console.read(log))
+        say(f"the whole console is kept in {kept}")
+
+
+def _existing(name: str) -> states.State:
+    state = states.load(paths.machine(name))
+    if state is None:
+        known = ", ".join(machine.name for machine in all_machines()) or "none"
+        raise UsageError(f"There is no machine {name!r} (there is: {known}). `python -m lab up` makes one.")
+    return state
+
+
+def _running(name: str, label: str) -> states.State:
+    if not paths.NAME.fullmatch(label):
+        raise UsageError(f"{label!r} cannot be a snapshot's label: take lower-case letters, digits and hyphens.")
+    state = _existing(name)
+    if not state.running:
+        raise UsageError(f"{name} does not run. `python -m lab up --name {name}` starts it.")
+    return state
+
+
+def _machine(state: states.State) -> Machine:
+    return Machine(state.name, state.kind, state.suite, state.folder, state.running)

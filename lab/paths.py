@@ -1,0 +1,39 @@
+"""Where the lab keeps its things (XDG base directories), and what a machine may be called."""
+
+import os
+import re
+from pathlib import Path
+
+from lab.errors import UsageError
+
+#: A name becomes a host name, a folder, an ssh alias and an Ansible inventory host: what all of them take.
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again: images, and the verdict on the accelerator."""
+    return _base("XDG_CACHE_HOME", ".cache") / "uring-lab"
+
+
+def machines() -> Path:
+    """Return the folder that holds a folder for every machine."""
+    return _base("XDG_STATE_HOME", ".local/state") / "uring-lab" / "machines"
+
+
+def machine(name: str) -> Path:
+    """Return the folder of one machine, whether it exists or not.
+
+    Raises UsageError when the name could not be a host's.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a machine's name: take up to 31 lower-case letters, digits and hyphens, "
+            "a letter first."
+        )
+    return machines() / name
+
+
+def _base(variable: str, default: str) -> Path:
+    """Return the folder a variable of the XDG specification names; it says to ignore relative ones."""
+    value = Path(os.environ.get(variable, ""))
+    return value if value.is_absolute() else Path.home() / default

@@ -1,0 +1,63 @@
+"""Processes that outlive the command which started them, known again later without mistaking another for them."""
+
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process by its number, its start in ticks since boot, and that boot: numbers alone are used again."""
+
+    pid: int
+    start: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """Return the process that has this number now. Raises ProcessLookupError when there is none."""
+        stat = _stat(pid)
+        if stat is None:
+            raise ProcessLookupError(pid)
+        return cls(pid=pid, start=stat[1], boot=boot_id())
+
+    def alive(self) -> bool:
+        """Return whether it still runs. One that has ended and was not waited for does not."""
+        stat = _stat(self.pid)
+        return self.boot == boot_id() and stat is not None and stat == (stat[0], self.start) and stat[0] not in "ZX"
+
+    def end(self, patience: float = 5) -> None:
+        """Ask it to end, and after `patience` seconds make it. Returns when it is gone."""
+        for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 60)):
+            if not self.alive():
+                return
+            os.kill(self.pid, number)
+            self.gone_within(wait)
+
+    def gone_within(self, seconds: float) -> bool:
+        """Wait for it to end by itself, and return whether it did."""
+        until = time.monotonic() + seconds
+        while self.alive() and time.monotonic() < until:
+            time.sleep(0.05)
+        return not self.alive()
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Return it as plain data, for a file."""
+        return asdict(self)
+
+
+def boot_id() -> str:
+    """Return the identifier of this computer's present boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """Return a process's state letter and start time, proc(5), or None when there is no such process."""
+    try:
+        # The second field is the program's name in brackets, and may hold spaces and brackets.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0], int(fields[19])

@@ -1,0 +1,64 @@
+"""What the lab remembers of a machine, in `machine.json` in the machine's folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.process import Process
+
+FILE = "machine.json"
+
+
+@dataclass
+class State:
+    """A machine as it was left by the last command about it."""
+
+    folder: Path
+    name: str
+    kind: str
+    suite: str
+    port: int = 0
+    #: Path of what its disk or root was made of.
+    image: str = ""
+    #: QEMU, or the keeper of a container.
+    process: Process | None = None
+    emulated: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.alive()
+
+    def save(self) -> None:
+        """Write it to its file, whole or not at all."""
+        data = {
+            "name": self.name,
+            "kind": self.kind,
+            "suite": self.suite,
+            "port": self.port,
+            "image": self.image,
+            "process": self.process.as_dict() if self.process else None,
+            "emulated": self.emulated,
+        }
+        new = self.folder / f"{FILE}.new"
+        new.write_text(json.dumps(data, indent=2) + "\n")
+        new.rename(self.folder / FILE)
+
+
+def load(folder: Path) -> State | None:
+    """Return what is remembered of the machine in a folder; None when there is no machine.
+
+    Raises LabError, with the remedy, when the file cannot be read.
+    """
+    try:
+        data = json.loads((folder / FILE).read_text())
+        process = data.pop("process")
+        return State(folder=folder, process=Process(**process) if process else None, **data)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(
+            f"{folder / FILE} cannot be read ({error}). Make sure that nothing of the machine runs any more, "
+            f"remove {folder}, and start over."
+        ) from error

@@ -1,0 +1,64 @@
+"""Running another program to its end, such that an interruption of ours ends it and all its children."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from lab.errors import LabError
+
+#: Lines of a failed program's own words that an error repeats.
+TAIL = 15
+
+
+def run(
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    note: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run a program to its end.
+
+    The program has a session of its own. On Ctrl-C it hears of it from us, once, and has the time to tidy up.
+    `note` is called with every line it writes to stderr.
+    Raises LabError with its last words when it fails or does not exist.
+    """
+    said: deque[str] = deque(maxlen=TAIL)
+    try:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+        )
+    except FileNotFoundError as error:
+        raise missing(command[0]) from error
+    try:
+        for line in process.stderr:
+            said.append(line.decode(errors="replace").rstrip())
+            note(said[-1])
+        status = process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.stderr.read()
+        process.wait()
+        raise
+    if status != 0:
+        raise LabError("\n".join([f"{command[0]} failed (status {status}). Its last words:", *said]))
+
+
+def need(program: str) -> str:
+    """Return the full path of a program. Raises LabError with the remedy when it is not installed."""
+    # An unprivileged user's PATH does not hold the system administrator's programs.
+    path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    if path is None:
+        raise missing(program)
+    return path
+
+
+def missing(program: str) -> LabError:
+    """Return the error for a program that is not installed."""
+    return LabError(f"{program} is not installed here: `lab/system-packages vm container` installs what is missing.")

@@ -1,0 +1,147 @@
+"""Virtual machines: an overlay over an image's disk, and a QEMU that outlives the command which started it."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from lab import accelerator, access, archive, console, image, qemu, timeouts
+from lab.errors import LabError
+from lab.process import Process
+from lab.progress import phase, say
+from lab.state import State
+from lab.tool import need
+
+
+class SilentKernelError(LabError):
+    """The kernel did not say a word within its time: under KVM, that is KVM's fault until proved otherwise."""
+
+
+def create(state: State, suite: archive.Suite) -> None:
+    """Make the machine's disk and its firmware's variables."""
+    backing = image.disk_image(suite)
+    state.image = str(backing)
+    _, variables = qemu.firmware()
+    _qemu_img("create", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(state.folder / "disk.qcow2"))
+    # qcow2, so that QEMU's snapshots do not stumble over a writable drive that cannot have any.
+    _qemu_img("convert", "-O", "qcow2", str(variables), str(state.folder / "vars.qcow2"))
+
+
+def start(state: State) -> None:
+    """Power on and wait for ssh. A silent kernel under KVM gets a second try, under emulation."""
+    if not Path(state.image).exists():
+        raise LabError(
+            f"The image under {state.name}'s disk is gone ({state.image}). Make the machine anew: "
+            f"`python -m lab down --name {state.name}`, then `up`."
+        )
+    chosen = accelerator.choose()
+    say(f"accelerator: {chosen.name} ({chosen.reason})")
+    try:
+        _boot(state, chosen)
+    except SilentKernelError:
+        if chosen.emulated or "URING_LAB_ACCELERATOR" in chosen.reason:
+            raise
+        stop(state)
+        chosen = accelerator.distrust("under KVM the kernel did not say a word, though a boot sector ran")
+        say(f"accelerator: {chosen.name} ({chosen.reason})")
+        _boot(state, chosen)
+
+
+def stop(state: State) -> None:
+    """Pull the plug."""
+    if state.process:
+        state.process.end()
+
+
+def remove(state: State) -> None:
+    """Remove all of the machine."""
+    shutil.rmtree(state.folder)
+
+
+def snapshot(state: State, label: str) -> None:
+    """Save the running machine, memory and all, under a label."""
+    with phase(f"saving {state.name} as {label}"):
+        qemu.save(state.folder, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
+
+
+def revert(state: State, label: str) -> None:
+    """Put the running machine back to a label, and its clock to now."""
+    with phase(f"putting {state.name} back to {label}"):
+        qemu.load(state.folder, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
+        wait(state, timeouts.seconds("SSH_ANSWER", emulated=state.emulated))
+        clock = access.ssh(state.folder, state.name, "sudo", "date", "-s", f"@{int(time.time())}")
+        subprocess.run(clock, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+
+
+def _boot(state: State, chosen: accelerator.Accelerator) -> None:
+    log = state.folder / "console.log"
+    since = log.stat().st_size if log.exists() else 0
+    with phase(f"booting {state.name} (virtual machine, ssh on port {state.port})") as note:
+        with (state.folder / "qemu.log").open("wb") as errors:
+            process = subprocess.Popen(
+                qemu.command(state.name, state.port, chosen),
+                cwd=state.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                # Neither a later command's Ctrl-C nor the end of this terminal is meant for it.
+                start_new_session=True,
+            )
+        state.emulated = chosen.emulated
+        state.process = Process.of(process.pid)
+        state.save()
+        note("firmware and GRUB")
+        _wait_for_kernel(state, log, since, process)
+        note("Linux")
+        wait(state, timeouts.seconds("SSH_ANSWER", emulated=chosen.emulated), since, process)
+
+
+def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Popen) -> None:
+    limit = timeouts.seconds("FIRST_KERNEL_LINE", emulated=state.emulated)
+    until = time.monotonic() + limit
+    while not console.FIRST_KERNEL_LINE.search(console.read(log, since)):
+        _fail_if_dead(state, process)
+        if time.monotonic() > until:
+            raise SilentKernelError(
+                f"{state.name}: no line of a kernel within {limit:.0f} s "
+                f"(URING_LAB_TIMEOUT_FIRST_KERNEL_LINE). {console.tail(log)}"
+            )
+        time.sleep(0.2)
+
+
+def wait(state: State, limit: float, since: int = 0, process: subprocess.Popen | None = None) -> None:
+    """Wait until a command can be run by ssh.
+
+    Raises LabError, with the end of the console, when the machine dies, panics or takes too long.
+    """
+    log = state.folder / "console.log"
+    until = time.monotonic() + limit
+    while not access.answers(state.folder, state.name, state.port):
+        _fail_if_dead(state, process)
+        panic = console.PANIC.search(console.read(log, since))
+        if panic:
+            raise LabError(f"{state.name}: {panic[0].decode(errors='replace').strip()}. {console.tail(log)}")
+        if time.monotonic() > until:
+            raise LabError(
+                f"{state.name}: no answer by ssh within {limit:.0f} s (URING_LAB_TIMEOUT_SSH_ANSWER). "
+                f"{console.tail(log)}"
+            )
+        time.sleep(0.5)
+
+
+def _fail_if_dead(state: State, process: subprocess.Popen | None) -> None:
+    # poll() besides: as long as nobody waits for our own child, it stays in the list of processes.
+    if (process is None or process.poll() is None) and state.running:
+        return
+    said = (state.folder / "qemu.log").read_text(errors="replace").strip()
+    status = f" with status {process.returncode}" if process else ""
+    raise LabError(
+        f"{state.name}: QEMU ended{status} while the machine was starting. {said}\n"
+        f"{console.tail(state.folder / 'console.log')}"
+    )
+
+
+def _qemu_img(*arguments: str) -> None:
+    result = subprocess.run([need("qemu-img"), *arguments], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LabError(f"qemu-img {arguments[0]}: {result.stderr.strip()}")
