@@ -1,15 +1,12 @@
 #!/usr/bin/python3
 """Ansible module: read a folder of kernel debs and hold them to what an installation needs."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 module: kernel_debs
 short_description: Read a folder of kernel debs
 description:
-  - Unpacks every image and modules deb to nowhere, so that a damaged one is found before anything is installed.
+  - Unpacks every image and modules deb to nowhere, so that a damaged one is found before anything is
+    installed.
   - Reads only.
 options:
   folder:
@@ -21,7 +18,7 @@ options:
     type: str
     required: true
   everything:
-    description: Take every deb. Otherwise image and modules alone, not headers, debug symbols and other packages.
+    description: Take every deb. Otherwise image and modules, without headers and debug symbols.
     type: bool
     default: false
 """
@@ -49,8 +46,8 @@ def main():
     )
     if not module.get_bin_path("dpkg-deb"):
         module.fail_json(
-            msg="there is no dpkg-deb where {0} is; its debs cannot be checked. Install dpkg there, or put the folder "
-            "on the host and say kernel_debs_remote=true".format(module.params["folder"])
+            msg="there is no dpkg-deb where {0} is; its debs cannot be checked. Install dpkg there, or put "
+            "the folder on the host and say kernel_debs_remote=true".format(module.params["folder"])
         )
     try:
         release, debs = read_folder(

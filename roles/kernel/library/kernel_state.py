@@ -1,10 +1,6 @@
 #!/usr/bin/python3
 """Ansible module: what kernels a host has, which one runs and which one boots next."""
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 DOCUMENTATION = r"""
 module: kernel_state
 short_description: Tell what kernels a host has, which one runs and which one boots next
@@ -36,12 +32,10 @@ installed:
   description: Those of the manifest's packages that are installed in just the version it names.
 """
 
-import io
 import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.grub import entries, environment
 
 
@@ -49,7 +43,7 @@ def read(path):
     """Return a file's text, or an empty string where there is no such file."""
     if not os.path.exists(path):
         return ""
-    with io.open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read()
 
 
@@ -58,7 +52,7 @@ def installed_versions(module, packages):
     if not packages:
         return {}
     query = ["dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Status}\n"]
-    dummy, out, dummy = module.run_command(query + sorted(packages))
+    _code, out, _err = module.run_command(query + sorted(packages))
     rows = [line.split() for line in out.splitlines()]
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
 
@@ -69,10 +63,10 @@ def main():
         argument_spec={"manifest": {"type": "path", "required": True}}, supports_check_mode=True
     )
     manifest = json.loads(read(module.params["manifest"]) or "{}")
-    dummy, container, dummy = module.run_command(["systemd-detect-virt", "--container"])
+    _code, container, _err = module.run_command(["systemd-detect-virt", "--container"])
     grubenv = {}
     if module.get_bin_path("grub-editenv"):
-        dummy, out, dummy = module.run_command(["grub-editenv", "/boot/grub/grubenv", "list"])
+        _code, out, _err = module.run_command(["grub-editenv", "/boot/grub/grubenv", "list"])
         grubenv = environment(out)
     versions = installed_versions(module, manifest.get("packages", {}))
     module.exit_json(

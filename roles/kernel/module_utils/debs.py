@@ -1,16 +1,12 @@
 """Read kernel debs: what they are, what they hold, and whether they are whole."""
 
-from __future__ import absolute_import, division, print_function
-
 import hashlib
 import os
 import re
 import subprocess
 import tarfile
 
-__metaclass__ = type
-
-#: What is installed out of a folder of kernel debs. Headers need a compiler of the right age, and debug symbols a disk.
+#: What is installed out of a folder of kernel debs. Headers need a compiler of the right age, symbols a disk.
 WANTED = re.compile(r"^linux-(image|modules)-(?!.*-dbg$)")
 
 _VMLINUZ = re.compile(r"^\.?/?boot/vmlinu[xz]-([^/]+)$")
@@ -41,7 +37,7 @@ def fields(path):
     )
     out, err = run.communicate()
     if run.returncode or len(out.split()) != 3:
-        raise DebError("{0} is damaged or not a deb: {1}".format(os.path.basename(path), err.strip()))
+        raise DebError(f"{os.path.basename(path)} is damaged or not a deb: {err.strip()}")
     return dict(zip(("package", "version", "architecture"), out.split()))
 
 
@@ -65,7 +61,7 @@ def release(names):
 def content(path):
     """Unpack a deb's data to nowhere and return the names of its files.
 
-    All of it is unpacked, since a deb that was cut short or changed shows that nowhere but in its compressed data.
+    All of it is unpacked: a deb that was cut short or changed shows that nowhere but in its compressed data.
 
     Args:
         path: the file.
@@ -90,7 +86,7 @@ def content(path):
     err = run.communicate()[1].decode("utf-8", "replace").strip()
     if run.returncode or not isinstance(names, list):
         reason = err or (names if isinstance(names, str) else "dpkg-deb failed")
-        raise DebError("{0} is damaged: {1}".format(os.path.basename(path), reason))
+        raise DebError(f"{os.path.basename(path)} is damaged: {reason}")
     return names
 
 
@@ -115,12 +111,12 @@ def read_folder(folder, architecture, everything=False):
         A pair: the release, and a list of dicts with ``path``, ``package``, ``version`` and ``sha256``.
 
     Raises:
-        DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The message names
-            all of them.
+        DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The
+            message names all of them.
 
     """
     if not os.path.isdir(folder):
-        raise DebError("{0} is not a folder".format(folder))
+        raise DebError(f"{folder} is not a folder")
     debs, releases, problems = [], set(), []
     for name in sorted(os.listdir(folder)):
         if not name.endswith(".deb"):
@@ -131,18 +127,20 @@ def read_folder(folder, architecture, everything=False):
             if not everything and not WANTED.match(deb["package"]):
                 continue
             if deb["architecture"] not in (architecture, "all"):
-                problems.append("{0} is for {1}, the host is {2}".format(name, deb["architecture"], architecture))
+                problems.append(f"{name} is for {deb['architecture']}, the host is {architecture}")
                 continue
             releases.add(release(content(path)))
         except DebError as error:
             problems.append(str(error))
             continue
-        debs.append({"path": path, "package": deb["package"], "version": deb["version"], "sha256": sha256(path)})
+        deb.pop("architecture")
+        debs.append(dict(deb, path=path, sha256=sha256(path)))
     releases.discard(None)
     if not problems and not releases:
-        problems.append("{0} holds no kernel image (a linux-image deb with /boot/vmlinuz-*)".format(folder))
+        problems.append(f"{folder} holds no kernel image (a linux-image deb with /boot/vmlinuz-*)")
     if len(releases) > 1:
-        problems.append("{0} holds {1} kernels, {2}: leave one".format(folder, len(releases), ", ".join(sorted(releases))))
+        names = ", ".join(sorted(releases))
+        problems.append(f"{folder} holds {len(releases)} kernels, {names}: leave one")
     if problems:
         raise DebError("; ".join(problems))
     return releases.pop(), debs

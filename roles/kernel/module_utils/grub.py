@@ -1,10 +1,6 @@
 """Read what GRUB has been told: the entries of grub.cfg and the variables of grubenv."""
 
-from __future__ import absolute_import, division, print_function
-
 import re
-
-__metaclass__ = type
 
 _OPEN = re.compile(r"^\s*(menuentry|submenu)\s.*\$menuentry_id_option\s+'([^']+)'.*\{\s*$")
 _ANONYMOUS = re.compile(r"^\s*(menuentry|submenu)\s.*\{\s*$")
@@ -18,9 +14,9 @@ def entries(text):
         text: the content of grub.cfg, as grub-mkconfig of Debian and Ubuntu writes it.
 
     Returns:
-        A dict from release (``6.1.0-49-amd64``) to the entry's full id, ``SUBMENU>ENTRY`` inside a submenu: the form
-        that grub-reboot and grub-set-default take. The id inside the submenu of all kernels is preferred to that of the
-        top entry (``gnulinux-simple-UUID``), because the top entry is another kernel after the next update-grub.
+        A dict from release (``6.1.0-49-amd64``) to the entry's full id, ``SUBMENU>ENTRY`` inside a submenu:
+        the form that grub-reboot and grub-set-default take. The id inside the submenu is preferred to that of
+        the top entry (``gnulinux-simple-UUID``), which is another kernel after the next update-grub.
         Recovery entries are left out.
 
     Source: the format of /etc/grub.d/10_linux, whose ids are ``gnulinux-RELEASE-advanced-UUID``.

@@ -1,0 +1,61 @@
+"""What every role and playbook is held to: the invariants that ansible-lint lets pass."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+TEXTS = sorted(
+    path
+    for folder in ("roles", "playbooks", "profiles", "inventory")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".yml", ".j2", ".cfg", ".sh"}
+)
+
+FORBIDDEN = {
+    r"\bhttp://": "downloads are over https, or by apt, which verifies them",
+    r"validate_certs: *(false|no)": "certificates are checked",
+    r"allow_unauthenticated|--allow-unauthenticated|trusted=yes": "nothing unverified is installed",
+    r"0777|a\+rwx": "no file is writable by everybody",
+    r"StrictHostKeyChecking|host_key_checking": "host keys are checked; nothing says otherwise",
+    r"ignore_errors": "an error is judged where it happens",
+}
+
+
+def options(role):
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+    return specs["argument_specs"]["main"]["options"]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_gives_up_an_invariant(path):
+    for pattern, reason in FORBIDDEN.items():
+        found = re.search(pattern, path.read_text())
+        assert not found, f"{path.relative_to(ROOT)} says {found.group()!r}: {reason}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_documentation_of_a_role_agree(role):
+    defaults = yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
+    documented = {name: option["default"] for name, option in options(role).items()}
+    assert defaults == documented
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_public_variables_carry_the_name_of_their_role(role):
+    assert all(name.startswith(f"{role}_") for name in options(role))
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yml")), ids=lambda path: path.stem)
+def test_a_profile_names_known_variables_and_every_source(profile):
+    named = set(yaml.safe_load(profile.read_text()))
+    known = {name for role in ROLES for name in options(role)}
+    assert named <= known
+    assert {"release_upgrade_target", "kernel_source", "liburing_source", "samples_source"} <= named
+
+
+def test_host_keys_are_checked_by_ansible():
+    assert re.search(r"^host_key_checking = true$", (ROOT / "ansible.cfg").read_text(), re.MULTILINE)
