@@ -1,5 +1,6 @@
 """Our web server answers what is right, refuses what is wrong, and outlives every client."""
 
+import contextlib
 import os
 import re
 import resource
@@ -8,6 +9,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,21 +65,26 @@ class Server:
         return count
 
 
-def start(folder: Path, port: int = 0, executable: Path | None = None) -> Server:
-    """Start a server in a folder with a public/, on a free port unless told; return it when it listens."""
+@contextlib.contextmanager
+def serving(folder: Path, port: int = 0, executable: Path | None = None) -> Iterator[Server]:
+    """Run a server in a folder with a public/, on a free port unless told, for as long as the context lasts.
+
+    At its end the server has to obey SIGTERM with status 0. Whatever happens, no server is left behind.
+    """
     command = [executable or program("05_webserver_liburing"), str(port)]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    port = int(re.fullmatch(r"serving public/ on http://127\.0\.0\.1:(\d+)/\n", line)[1])
-    server = Server(process, port)
-    server.idle_descriptors = server.descriptors()
-    return server
-
-
-def stop(server: Server) -> None:
-    """End a server as its user would; it has to agree."""
-    server.process.terminate()
-    assert server.process.wait(10) == 0
+    try:
+        line = process.stdout.readline()
+        port = int(re.fullmatch(r"serving public/ on http://127\.0\.0\.1:(\d+)/\n", line)[1])
+        server = Server(process, port)
+        server.idle_descriptors = server.descriptors()
+        yield server
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +107,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def running(folder):
-    server = start(folder)
-    yield server
-    stop(server)
+    with serving(folder) as server:
+        yield server
 
 
 @pytest.fixture
@@ -262,8 +268,13 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
 
 def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
     patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
-    server = start(folder, executable=program("05_webserver_liburing", patience, "#define PATIENCE 1"))
-    with server.connect() as silent, server.connect() as deaf, server.connect() as endless:
+    impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1")
+    with (
+        serving(folder, executable=impatient) as server,
+        server.connect() as silent,
+        server.connect() as deaf,
+        server.connect() as endless,
+    ):
         silent.sendall(b"GET / HTTP/1.0\r\n")
         deaf.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
         endless.sendall(b"GET / HTTP/1.0\r\n\r\n")  # and it does not close after the answer
@@ -271,35 +282,32 @@ def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
         assert server.get("/")[0] == 200
         time.sleep(2)
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
-    stop(server)
 
 
 def test_running_out_of_descriptors_is_overcome(folder):
-    server = start(folder)
-    few = server.idle_descriptors + 4
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
-    clients = [server.connect() for _ in range(12)]
-    for client in clients:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    statuses = set()
-    for client in clients:
-        statuses.add(b"".join(iter(lambda client=client: client.recv(4096), b""))[9:12])
-        client.close()
-    assert statuses <= {b"200", b"500"}
-    assert server.get("/")[0] == 200
-    stop(server)
+    with serving(folder) as server:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        clients = [server.connect() for _ in range(12)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        statuses = set()
+        for client in clients:
+            statuses.add(b"".join(iter(lambda client=client: client.recv(4096), b""))[9:12])
+            client.close()
+        assert statuses <= {b"200", b"500"}
+        assert server.get("/")[0] == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_with_status_0_and_frees_the_port(number, folder):
-    server = start(folder)
+    port = 0
     for _ in range(10):  # a port freed late is taken now and then, not always
-        with server.connect():
-            server.process.send_signal(number)
-            assert server.process.wait(10) == 0
-        server = start(folder, server.port)
-    assert server.get("/")[0] == 200
-    stop(server)
+        with serving(folder, port) as server:
+            port = server.port
+            with server.connect():
+                server.process.send_signal(number)
+                assert server.process.wait(10) == 0
 
 
 def test_it_listens_on_loopback_alone(server):
