@@ -34,8 +34,8 @@ V =
 CONNECTION = ssh
 ## [provision verify rollback lab-up lab-ssh lab-console lab-down lab-snapshot lab-revert] the lab host's name
 NAME = lab
-## [provision lab-up] the lab host's kind: vm (a virtual machine), container (systemd-nspawn, needs root)
-KIND = vm
+## [provision lab-up] the lab host's kind: vm (a virtual machine; the default), container (systemd-nspawn, needs root)
+KIND =
 ## [provision lab-up] the lab host's release, such as bookworm; none = this computer's own
 SUITE =
 ## [lab-snapshot lab-revert] the snapshot's name
@@ -72,8 +72,8 @@ report: $(venv) ## show the table of the last run again
 # ---- Lab hosts -------------------------------------------------------------------------------------------------
 .PHONY: lab-up lab-ssh lab-console lab-list lab-down lab-snapshot lab-revert
 lab-up: $(venv) ## make and start a disposable host
-	@lab/system-packages "$$KIND"
-	@exec $(lab) up --name "$$NAME" --kind "$$KIND" $${SUITE:+--suite "$$SUITE"}
+	@lab/system-packages "$${KIND:-vm}"
+	@exec $(lab) up --name "$$NAME" $${KIND:+--kind "$$KIND"} $${SUITE:+--suite "$$SUITE"}
 lab-ssh: $(venv) ## log in to it
 	@exec $(lab) ssh --name "$$NAME"
 lab-console: $(venv) ## show its console
@@ -88,7 +88,7 @@ lab-revert: $(venv) ## go back to the state kept under LABEL
 	@exec $(lab) revert --name "$$NAME" "$$LABEL"
 
 # ---- Tests of this repository ----------------------------------------------------------------------------------
-pytest = .venv/bin/pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
+pytest = .venv/bin/python -m pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
 shell-files = $$(git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
 c-files = $$(git ls-files 'samples/*.c')
 

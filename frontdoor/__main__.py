@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     verb = arguments[0]
     try:
         return VERBS[verb](os.environ)
-    except (FrontDoorError, LabError) as error:
+    except (FrontDoorError, LabError, Interrupted) as error:
         _say(verb, str(error))
         return error.exit_status
     except OSError as error:

@@ -19,8 +19,8 @@ class InfrastructureError(FrontDoorError):
     exit_status = 69
 
 
-class Interrupted(FrontDoorError):  # noqa: N818 - it is not an error, as KeyboardInterrupt is none
-    """A signal asked us to stop."""
+class Interrupted(KeyboardInterrupt):
+    """A signal asked us to stop. A kind of KeyboardInterrupt, so that nobody takes it for a mere error."""
 
     def __init__(self, signal_number: int):
         super().__init__("interrupted")

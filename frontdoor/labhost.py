@@ -7,24 +7,25 @@ from pathlib import Path
 from frontdoor.errors import InfrastructureError, UsageError
 from frontdoor.run import ROOT
 
-KINDS = ("vm", "container")
-
 
 def lab_inventory(environment: Mapping[str, str], make: bool) -> Path:
-    """Return the inventory of the lab host NAME; make tells whether it is to be made and started as needed.
+    """Return the inventory of the lab host NAME, which runs; make = make it and start it as needed.
 
-    Raises UsageError, and whatever the lab raises when it cannot make a host.
+    Raises UsageError when it is not there and not to be made, and LabError when the lab cannot make it.
     """
-    # Only here, since a host that is not the lab's needs nothing of what the lab needs.
+    # Only here: a host that is not the lab's needs nothing of what the lab needs.
     from lab import machine
 
     name = environment.get("NAME") or "lab"
-    kind = environment.get("KIND") or "vm"
-    if kind not in KINDS:
-        raise UsageError(f"KIND={kind}: must be {' or '.join(KINDS)}")
     if not make:
-        return machine.get(name).inventory
-    packages = subprocess.run([ROOT / "lab" / "system-packages", kind], check=False)
+        found = machine.get(name)
+        if not found.running:
+            raise UsageError(f"the lab host {name} does not run; `make lab-up NAME={name}` starts it")
+        return found.inventory
+    kind = environment.get("KIND") or None
+    if kind and kind not in machine.KINDS:
+        raise UsageError(f"KIND={kind}: must be {' or '.join(machine.KINDS)}")
+    packages = subprocess.run([ROOT / "lab" / "system-packages", kind or "vm"], check=False)
     if packages.returncode:
-        raise InfrastructureError(f"the system packages for a lab host of kind {kind} are missing")
+        raise InfrastructureError("the system packages that a lab host needs are not there")
     return machine.up(name, kind, environment.get("SUITE") or None).inventory

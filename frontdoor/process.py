@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from frontdoor.errors import Interrupted
@@ -21,14 +21,37 @@ def run(command: Sequence[str], environment: Mapping[str, str], directory: Path)
     It gets a session of its own: so a Ctrl-C reaches it once, through us, and ssh finds no terminal to ask
     questions on.
     """
-    child = subprocess.Popen(
-        command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, start_new_session=True
-    )
+    child = None
     try:
+        with _signals_held_back():
+            child = subprocess.Popen(
+                command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         return child.wait()
     except BaseException:
-        _stop(child)
+        if child is not None:
+            _stop(child)
         raise
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Raise Interrupted at the end, not in the midst: a program that was started must become known to us.
+
+    Handlers and no mask: a mask would be handed on to the program.
+    """
+    caught = []
+    before = {
+        number: signal.signal(number, lambda caught_number, _frame: caught.append(caught_number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise Interrupted(caught[0])
 
 
 def _stop(child: subprocess.Popen) -> None:

@@ -54,8 +54,11 @@ class Run:
         """Return the arguments with which ssh reaches a host without our ssh_config."""
         return sshconfig.ssh_arguments(name, self.hosts[name])
 
-    def record(self, outcome: str, verify: str = "") -> None:
-        """Remember how the run stands; verify says why the checks did not run, where they did not."""
+    def record(self, outcome: str, verify: str = "", interrupted: str = "") -> None:
+        """Remember how the run stands.
+
+        verify says why the checks did not run, where they did not; interrupted names the step under way then.
+        """
         content = {
             "verb": self.verb,
             "hosts": list(self.hosts),
@@ -65,6 +68,7 @@ class Run:
             "seconds": round(time.time() - self.started, 1),
             "outcome": outcome,
             "verify": verify,
+            "interrupted": interrupted,
         }
         (self.directory / "run.json").write_text(json.dumps(content, indent=2) + "\n")
 
@@ -76,10 +80,10 @@ class Run:
         fresh.symlink_to(self.directory.name)
         fresh.replace(link)
 
-    def interrupted_in(self) -> str:
-        """Name the step that was under way."""
+    def step(self) -> str:
+        """Name the step that is under way, or an empty string before the first."""
         steps = read_steps(self.directory / "steps.json")
-        return steps[-1]["step"] if steps else "the first step"
+        return steps[-1]["step"] if steps else ""
 
     def ansible(self, playbook: str) -> int:
         """Run a playbook on the hosts; return ansible-playbook's exit status."""

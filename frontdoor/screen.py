@@ -61,7 +61,7 @@ def render(directory: Path, width: int, colours: bool) -> str:
     rows = [["step", "result", "time", "what it did"]]
     for step in steps:
         name = f"{step['step']} {step['host']}" if several else step["step"]
-        rows.append([name, _result(step, run["check"]), duration(step["seconds"]), step["message"]])
+        rows.append([name, _result(step, run), duration(step["seconds"]), step["message"]])
     if checks:
         rows.append(
             ["verify", "failed" if checks.failures else "passed", duration(checks.seconds), checks.sentence()]
@@ -88,8 +88,10 @@ def duration(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def _result(step: dict, check: bool) -> str:
-    return "would change" if check and step["status"] == "changed" else step["status"]
+def _result(step: dict, run: dict) -> str:
+    if step["step"] == run["interrupted"]:
+        return "interrupted"
+    return "would change" if run["check"] and step["status"] == "changed" else step["status"]
 
 
 def _table(rows: list[list[str]], width: int, colours: bool) -> list[str]:

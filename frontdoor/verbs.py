@@ -84,9 +84,10 @@ def _opened(
         yield current
     except Interrupted as interruption:
         if (directory / "run.json").exists():
-            step = current.interrupted_in()
-            current.record(f"interrupted in {step}", "the run was interrupted")
-            interruption.args = (f"interrupted in {step}; the same command carries on from there",)
+            current.record("interrupted", "the run was interrupted", current.step())
+            interruption.args = (
+                "interrupted; the same command carries on, `make report` shows how far it came",
+            )
         raise
     finally:
         if not (directory / "run.json").exists():

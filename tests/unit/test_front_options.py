@@ -1,0 +1,100 @@
+"""What the variables of make mean to the roles."""
+
+from pathlib import Path
+
+import pytest
+
+from frontdoor.errors import UsageError
+from frontdoor.options import read_options, role_variables
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Path:
+    (tmp_path / "archive.yml").write_text("kernel_source: apt\nsamples_source: ours\n")
+    (tmp_path / "upstream.yml").write_text("kernel_source: keep\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        ({"KERNEL": "", "LIBURING": ""}, {}),
+        ({"UPGRADE": "keep"}, {"release_upgrade_target": "keep"}),
+        ({"KERNEL": "keep"}, {"kernel_source": "keep"}),
+        ({"KERNEL": "apt"}, {"kernel_source": "apt"}),
+        (
+            {"KERNEL": "apt:bookworm-backports"},
+            {"kernel_source": "apt", "kernel_apt_suite": "bookworm-backports"},
+        ),
+        (
+            {"KERNEL": "apt:trixie/linux-image-cloud-amd64"},
+            {
+                "kernel_source": "apt",
+                "kernel_apt_suite": "trixie",
+                "kernel_apt_package": "linux-image-cloud-amd64",
+            },
+        ),
+        ({"LIBURING": "apt"}, {"liburing_source": "apt"}),
+        ({"LIBURING": "liburing-2.9"}, {"liburing_source": "git", "liburing_git_ref": "liburing-2.9"}),
+        ({"LIBURING": "8bee206e"}, {"liburing_source": "git", "liburing_git_ref": "8bee206e"}),
+        ({"SAMPLES": "all"}, {"samples_source": "all"}),
+    ],
+)
+def test_a_variable_of_make_becomes_variables_of_roles(given, expected):
+    assert role_variables(given) == expected
+
+
+def test_a_folder_of_debs_becomes_an_absolute_path(tmp_path, monkeypatch):
+    (tmp_path / "debs").mkdir()
+    (tmp_path / "debs" / "linux-image.deb").touch()
+    monkeypatch.chdir(tmp_path)
+    assert role_variables({"KERNEL": "debs:debs"}) == {
+        "kernel_source": "debs",
+        "kernel_debs_folder": str(tmp_path / "debs"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("UPGRADE", "kep", "keep"),
+        ("KERNEL", "kepp", "debs:FOLDER"),
+        ("KERNEL", "apt:", "apt:SUITE"),
+        ("KERNEL", "apt:suite/", "apt:SUITE/PACKAGE"),
+        ("KERNEL", "apt:suite/Not A Package", "apt:SUITE/PACKAGE"),
+        ("KERNEL", "debs:", "debs:FOLDER"),
+        ("KERNEL", "debs:/nowhere", "no .deb file in /nowhere"),
+        ("LIBURING", "--upload-pack=x", "git tag or commit"),
+        ("LIBURING", "path:/somewhere", "git tag or commit"),
+        ("SAMPLES", "our", "ours or upstream or all"),
+    ],
+)
+def test_a_value_without_meaning_is_refused_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(UsageError) as refusal:
+        role_variables({name: value})
+    assert str(refusal.value).startswith(f"{name}={value}: ")
+    assert allowed in str(refusal.value)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(profiles):
+    with pytest.raises(UsageError, match="PROFILE=achive: no such profile; there are archive, upstream"):
+        read_options({"PROFILE": "achive"}, profiles)
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "2"])
+def test_a_switch_is_1_or_left_out(profiles, value):
+    with pytest.raises(UsageError, match="must be 1 or left out"):
+        read_options({"CHECK": value}, profiles)
+
+
+def test_a_connection_is_one_of_two(profiles):
+    assert read_options({}, profiles).connection == "ssh"
+    assert read_options({"CONNECTION": "paramiko"}, profiles).connection == "paramiko"
+    with pytest.raises(UsageError, match="CONNECTION=telnet: must be ssh or paramiko"):
+        read_options({"CONNECTION": "telnet"}, profiles)
+
+
+def test_what_is_expected_is_the_profile_overridden_by_the_command_line(profiles):
+    options = read_options({"PROFILE": "archive", "KERNEL": "keep"}, profiles)
+    assert options.expected() == {"kernel_source": "keep", "samples_source": "ours"}

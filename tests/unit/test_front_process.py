@@ -1,0 +1,73 @@
+"""What happens to the programs we run when we are told to stop."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from frontdoor import process
+from frontdoor.run import ROOT
+
+# As the front door does it: run a program, and on a signal say one line and leave by its exit status.
+FRONT = """
+import os, signal, sys
+from frontdoor import __main__, process
+from frontdoor.errors import Interrupted
+process._PERSUASION = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGKILL, 5))
+signal.signal(signal.SIGINT, __main__._interrupt)
+try:
+    process.run(["bash", "-c", sys.argv[1]], os.environ, ".")
+except Interrupted as interruption:
+    sys.exit(interruption.exit_status)
+"""
+
+
+def test_the_exit_status_is_the_programs(tmp_path):
+    assert process.run(["sh", "-c", "exit 7"], os.environ, tmp_path) == 7
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "echo $$; sleep 60 & wait",
+        # It pays no heed to a polite request,
+        "trap '' INT; echo $$; sleep 60 & wait",
+        # to an impolite one either,
+        "trap '' INT TERM; echo $$; while :; do sleep 0.2; done",
+        # and this one obeys but leaves a child behind.
+        "echo $$; (trap '' INT; exec sleep 60) & wait",
+    ],
+)
+def test_ctrl_c_leaves_no_child_behind(program):
+    front = subprocess.Popen(
+        [sys.executable, "-c", FRONT, program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    group = int(front.stdout.readline())
+    front.send_signal(signal.SIGINT)
+    _, stderr = front.communicate(timeout=10)
+    assert front.returncode == 130
+    assert "Traceback" not in stderr
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_a_second_ctrl_c_shortens_the_patience():
+    slow = FRONT.replace("SIGINT, 0.3)", "SIGINT, 30)")
+    program = "trap '' INT; echo $$; sleep 60 & wait"
+    front = subprocess.Popen(
+        [sys.executable, "-c", slow, program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    front.stdout.readline()
+    began = time.monotonic()
+    front.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    front.send_signal(signal.SIGINT)
+    front.communicate(timeout=10)
+    assert time.monotonic() - began < 5
