@@ -13,10 +13,15 @@ from pathlib import Path
 TAIL = 25
 
 FIRST_KERNEL_LINE = re.compile(rb"Linux version \d")
-PANIC = re.compile(rb"Kernel panic - not syncing.*")
+#: After one of these nothing comes any more: from GRUB, and from a kernel.
+STUCK = re.compile(rb"Failed to boot both default and fallback entries|grub rescue>|Kernel panic - not syncing.*")
 
-#: Escape sequences of terminals, which firmware and GRUB use plenty of, and other control characters.
+#: What moves a terminal's cursor to another place: a new line to us. Firmware and GRUB use plenty of it.
+MOVES = re.compile(r"\x1b\[[0-9;]*[HfJ]|\r+\n?")
+#: Other escape sequences and control characters.
 CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|[\x00-\x08\x0b-\x1f\x7f]")
+#: Columns of a line that an error repeats.
+WIDTH = 160
 
 #: Ctrl-], as telnet and `virsh console` have it.
 ESCAPE = b"\x1d"
@@ -24,8 +29,8 @@ ESCAPE = b"\x1d"
 
 def tail(log: Path, lines: int = TAIL) -> str:
     """Return the end of a console's log as plain text, or a remark where there is nothing."""
-    text = CONTROL.sub("", read(log).decode(errors="replace"))
-    kept = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    text = CONTROL.sub("", MOVES.sub("\n", read(log).decode(errors="ignore")))
+    kept = [line.rstrip()[:WIDTH] for line in text.splitlines() if line.strip()][-lines:]
     if not kept:
         return "Its console said nothing."
     return "\n".join(["The end of its console:", *(f"  | {line}" for line in kept)])

@@ -40,13 +40,13 @@ chroot . grub-mkconfig -o /boot/grub/grub.cfg >&2
 mv usr/sbin/grub-probe.real usr/sbin/grub-probe
 chroot . grub-editenv /boot/grub/grubenv create
 
+# After this GRUB goes on to `normal` by itself, which reads the lists of modules and then grub.cfg in $prefix.
 cat >tmp/early.cfg <<EARLY
 search.fs_uuid $uuid root
 set prefix=(\$root)/boot/grub
-configfile \$prefix/grub.cfg
 EARLY
 chroot . grub-mkimage --format=x86_64-efi --prefix=/boot/grub --config=/tmp/early.cfg --output=/tmp/BOOTX64.EFI \
-    part_gpt ext2 search search_fs_uuid configfile normal
+    part_gpt ext2 search search_fs_uuid normal
 mv tmp/BOOTX64.EFI "$work/out/"
 rm tmp/early.cfg
 

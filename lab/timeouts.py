@@ -11,7 +11,7 @@ from lab.errors import UsageError
 #: The boot sector that proves an accelerator: 0.1 s when it works; the false ones stand still or take 7 s.
 ACCELERATOR_PROOF = 5
 #: From power-on to the kernel's first line: firmware and GRUB. 4 s under KVM, about 10 s emulated.
-FIRST_KERNEL_LINE = 20
+FIRST_KERNEL_LINE = 12
 #: From the start to an answer of ssh. 5 s under KVM, 25 s emulated on idle cores, 2 s for a container.
 SSH_ANSWER = 60
 #: For a machine to switch itself off when asked, before its plug is pulled.

@@ -100,7 +100,7 @@ def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Po
     limit = timeouts.seconds("FIRST_KERNEL_LINE", emulated=state.emulated)
     until = time.monotonic() + limit
     while not console.FIRST_KERNEL_LINE.search(console.read(log, since)):
-        _fail_if_dead(state, process)
+        _fail_if_lost(state, log, since, process)
         if time.monotonic() > until:
             raise SilentKernelError(
                 f"{state.name}: no line of a kernel within {limit:.0f} s "
@@ -117,10 +117,7 @@ def wait(state: State, limit: float, since: int = 0, process: subprocess.Popen |
     log = state.folder / "console.log"
     until = time.monotonic() + limit
     while not access.answers(state.folder, state.name, state.port):
-        _fail_if_dead(state, process)
-        panic = console.PANIC.search(console.read(log, since))
-        if panic:
-            raise LabError(f"{state.name}: {panic[0].decode(errors='replace').strip()}. {console.tail(log)}")
+        _fail_if_lost(state, log, since, process)
         if time.monotonic() > until:
             raise LabError(
                 f"{state.name}: no answer by ssh within {limit:.0f} s (URING_LAB_TIMEOUT_SSH_ANSWER). "
@@ -129,7 +126,10 @@ def wait(state: State, limit: float, since: int = 0, process: subprocess.Popen |
         time.sleep(0.5)
 
 
-def _fail_if_dead(state: State, process: subprocess.Popen | None) -> None:
+def _fail_if_lost(state: State, log: Path, since: int, process: subprocess.Popen | None) -> None:
+    stuck = console.STUCK.search(console.read(log, since))
+    if stuck:
+        raise LabError(f"{state.name}: {stuck[0].decode(errors='replace').strip()}. {console.tail(log)}")
     # poll() besides: as long as nobody waits for our own child, it stays in the list of processes.
     if (process is None or process.poll() is None) and state.running:
         return
@@ -137,7 +137,7 @@ def _fail_if_dead(state: State, process: subprocess.Popen | None) -> None:
     status = f" with status {process.returncode}" if process else ""
     raise LabError(
         f"{state.name}: QEMU ended{status} while the machine was starting. {said}\n"
-        f"{console.tail(state.folder / 'console.log')}"
+        f"{console.tail(log)}"
     )
 
 
