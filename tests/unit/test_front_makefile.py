@@ -109,7 +109,7 @@ def test_the_environment_is_not_taken_for_what_was_asked(stand_in):
 
 @pytest.fixture
 def python(make):
-    """Put a stand-in in place of Python: it makes a virtual environment whose pip ends with a given status."""
+    """Put a stand-in in place of Python: it makes a virtual environment whose pip ends with a status."""
 
     def write(pip_status: int):
         path = make.directory / "python3"
