@@ -1,0 +1,93 @@
+"""What a host is expected to show: the variables it was provisioned with, and the samples' catalog."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+CATALOG = Path(__file__).resolve().parents[2] / "samples" / "catalog.yml"
+
+
+class ExpectationError(Exception):
+    """A file of expectations cannot be used; the text is one line."""
+
+
+def read_json(path: str | None, kind: type) -> dict | list:
+    """Read a JSON file that may be left out.
+
+    Args:
+        path: the file, or None for an empty one.
+        kind: what it must hold: dict or list.
+
+    Raises:
+        ExpectationError: it is not there, not JSON, or something else.
+
+    """
+    if path is None:
+        return kind()
+    try:
+        content = json.loads(Path(path).read_text())
+    except OSError as problem:
+        raise ExpectationError(f"{path}: {problem.strerror}") from None
+    except ValueError as problem:
+        raise ExpectationError(f"{path} is not JSON: {problem}") from None
+    if not isinstance(content, kind):
+        raise ExpectationError(f"{path}: a JSON {'object' if kind is dict else 'list'} is wanted")
+    return content
+
+
+def read_steps(path: str | None) -> list[dict]:
+    """Read what each step did; no file means that none ran, as in a verification alone.
+
+    Raises:
+        ExpectationError: as read_json.
+
+    """
+    return read_json(path if path and Path(path).exists() else None, list)
+
+
+def read_catalog(expected: dict) -> list[dict]:
+    """Read the samples that the host should have.
+
+    Args:
+        expected: the role variables; samples_source is ours, upstream or all. Without it all samples are
+            returned and the host's own manifest decides.
+
+    Raises:
+        ExpectationError: the catalog is not there or is not one.
+
+    """
+    try:
+        samples = yaml.safe_load(CATALOG.read_text())["samples"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as problem:
+        raise ExpectationError(f"{CATALOG} is no catalog of samples: {problem}") from None
+    source = expected.get("samples_source", "all")
+    return [sample for sample in samples if source in ("all", sample["source"])]
+
+
+def label(sample: dict) -> str:
+    """Name a sample as the reports do: source/name."""
+    return f"{sample['source']}/{sample['name']}"
+
+
+def is_same_commit(reference: str, commit: str) -> bool:
+    """Tell whether a git reference that looks like a commit id, whole or shortened, names this commit."""
+    return len(reference) >= 7 and commit.startswith(reference.lower())
+
+
+def is_commit_id(reference: str) -> bool:
+    """Tell a commit id (7 to 40 hexadecimal digits) from a tag."""
+    return 7 <= len(reference) <= 40 and all(digit in "0123456789abcdef" for digit in reference.lower())
+
+
+def digest_of_ours() -> str:
+    """Take the digest of our samples' sources as the samples role does.
+
+    It is that of the list that `sha256sum` prints of all files but the built programs, sorted by path.
+    """
+    folder = CATALOG.parent
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "program")
+    paths = sorted(f"./{path.relative_to(folder)}" for path in files)
+    lines = (f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,22 @@
+/* What a user's first program does: include the header, link the library, complete one operation. */
+#include <liburing.h>
+#include <stdio.h>
+
+int main(void)
+{
+    struct io_uring ring;
+    struct io_uring_cqe *cqe;
+
+    if (io_uring_queue_init(4, &ring, 0) < 0)
+        return 2;
+    io_uring_prep_nop(io_uring_get_sqe(&ring));
+    if (io_uring_submit(&ring) != 1 || io_uring_wait_cqe(&ring, &cqe) < 0 || cqe->res != 0)
+        return 3;
+    io_uring_cqe_seen(&ring, cqe);
+    io_uring_queue_exit(&ring);
+#ifdef IO_URING_VERSION_MAJOR /* since 2.4 */
+    printf("header %d.%d\nlibrary %d.%d\n", IO_URING_VERSION_MAJOR, IO_URING_VERSION_MINOR,
+           io_uring_major_version(), io_uring_minor_version());
+#endif
+    return 0;
+}

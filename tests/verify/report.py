@@ -1,0 +1,90 @@
+"""What pytest-html cannot know for its report: what was asked for and done, and how a failure reads."""
+
+from collections.abc import Iterable
+from html import escape
+from inspect import cleandoc
+
+from tests.verify.expectation import label
+
+STYLE = """<style>
+.lab { border-collapse: collapse; margin: 0.5em 0 1.5em }
+.lab th, .lab td { border: 1px solid #ccc; padding: 0.3em 0.7em; text-align: left; vertical-align: top }
+.lab th { background: #eee }
+.lab .failed, .lab .unreachable { color: #b00; font-weight: bold }
+.lab .changed { color: #960 }
+.lab .ok { color: #070 }
+</style>"""
+
+
+def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
+    """Return the HTML that stands above the results.
+
+    Args:
+        expected: the role variables they were provisioned with; may be empty.
+        steps: what each step did to each host, as the callback plugin wrote it; may be empty.
+        samples: the catalog's entries that were verified.
+
+    """
+    parts = [STYLE]
+    if steps:
+        parts.append("<h2>What each step did</h2>")
+        parts.append(
+            table(("step", "host", "result", "changed", "time", "what it did"), map(step_row, steps))
+        )
+    if expected:
+        rows = (cells(name, show(value)) for name, value in sorted(expected.items()))
+        parts.append(
+            f"<details><summary>What was asked for</summary>{table(('variable', 'value'), rows)}</details>"
+        )
+    faults = [cells(label(sample), fault) for sample in samples for fault in sample["known_faults"]]
+    if faults:
+        parts.append(
+            "<details><summary>Known faults of the samples, which is why they run in a sandbox</summary>"
+            f"{table(('sample', 'fault'), faults)}</details>"
+        )
+    return "\n".join(parts)
+
+
+def failure(message: str, reason: str) -> str:
+    """Return the text of a failed test.
+
+    Args:
+        message: the assertion's; pytest puts the values it compared on further lines, which the message
+            has named already.
+        reason: the test's docstring, which says why it matters.
+
+    """
+    return f"{message.splitlines()[0]}\n\nWhy it matters: {cleandoc(reason)}"
+
+
+def table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    """Return an HTML table of rows that are HTML already."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    return f'<table class="lab"><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
+
+
+def cells(*values: object) -> str:
+    """Return table cells with their text escaped."""
+    return "".join(f"<td>{escape(str(value))}</td>" for value in values)
+
+
+def step_row(step: dict) -> str:
+    """Return the cells of one step on one host; a step that never ran may lack the rest."""
+    status = str(step.get("status", ""))
+    changed = f"{step.get('changed', 0)} of {step.get('tasks', 0)} tasks"
+    return (
+        cells(step.get("step", ""), step.get("host", ""))
+        + f'<td class="{escape(status)}">{escape(status)}</td>'
+        + cells(changed, duration(step.get("seconds", 0)), step.get("message", ""))
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write a number of seconds as a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def show(value: object) -> str:
+    """Write a variable's value; an empty one visibly."""
+    return "(none)" if value in ("", None) else str(value)

@@ -1,0 +1,143 @@
+"""Step 2: the kernel asked for runs, boots by default, has a way back, and can do io_uring."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.verify import grub
+from tests.verify.remote import CheckError, ask, name, run_python
+
+RING = (Path(__file__).parent / "probes" / "ring.py").read_text()
+
+PROVISION = "run the provisioning again and read the kernel step's message"
+
+
+@pytest.fixture(scope="module")
+def seen(host):
+    return ask(
+        host,
+        running="uname -r",
+        container="systemd-detect-virt --container || true",
+        manifest="cat /var/lib/uring-lab/kernel.json 2>/dev/null || true",
+        installed="find /boot -maxdepth 1 -name 'vmlinuz-*' -printf '%f\\n' | sed 's/^vmlinuz-//'",
+        versions="dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' 'linux-*'",
+        grub_cfg="cat /boot/grub/grub.cfg",
+        grub_environment="grub-editenv /boot/grub/grubenv list",
+    )
+
+
+@pytest.fixture(scope="module")
+def running(seen):
+    """Read the release of the running kernel."""
+    return seen["running"].out.strip()
+
+
+@pytest.fixture
+def manifest(host, seen, expected, fail_once):
+    """Read what the kernel step wrote down; tests that need it skip where the step had nothing to do."""
+    container = seen["container"].out.strip()
+    if container not in ("", "none"):
+        pytest.skip(
+            f"{name(host)} is a container ({container}): it runs its host's kernel, so the step cannot apply"
+        )
+    source = expected.get("kernel_source")
+    written = seen["manifest"].json()
+    if source == "keep" or (source is None and not written):
+        pytest.skip(
+            f"{name(host)} keeps the kernel it had (kernel_source is keep): there is nothing to compare"
+        )
+    if not written:
+        fail_once(
+            f"{name(host)}: expected /var/lib/uring-lab/kernel.json because kernel_source is {source}, "
+            f"found none: {PROVISION}"
+        )
+    return written
+
+
+def test_the_kernel_comes_from_the_source_asked_for(host, manifest, expected):
+    """The same release name can come from several places; the record says from which."""
+    for variable in ("source", "apt_suite", "apt_package"):
+        wanted, found = expected.get(f"kernel_{variable}"), manifest.get(variable.removeprefix("apt_"))
+        if wanted and (variable == "source" or manifest.get("source") == "apt"):
+            assert found == wanted, (
+                f"{name(host)}: expected kernel_{variable} {wanted!r}, found {found!r}: {PROVISION}"
+            )
+
+
+def test_exactly_the_kernel_asked_for_is_running(host, manifest, running):
+    """GRUB boots the newest version it finds, so an installed kernel is not yet a booted one."""
+    assert running == manifest["release"], (
+        f"{name(host)}: expected kernel {manifest['release']}, found {running}: reboot the "
+        f"host; if that does not help, {PROVISION}"
+    )
+
+
+def test_the_kernel_packages_are_the_recorded_ones(host, seen, manifest):
+    """A package replaced behind the lab's back takes the modules away from under the running kernel."""
+    found = {
+        package: version
+        for state, package, version in map(str.split, seen["versions"].lines)
+        if state[1:2] == "i"
+    }
+    for package, version in manifest["packages"].items():
+        assert found.get(package) == version, (
+            f"{name(host)}: expected {package} {version}, found {found.get(package, 'none')}: {PROVISION}"
+        )
+
+
+def test_the_host_boots_this_kernel_by_default(host, seen, manifest, running):
+    """After a power cut the lab must come up as it was; GRUB accepts a bogus default in silence."""
+    saved = grub.environment(seen["grub_environment"].out).get("saved_entry")
+    entries = grub.entries(seen["grub_cfg"].out)
+    assert saved in entries, (
+        f"{name(host)}: expected GRUB's saved_entry to be an entry of grub.cfg, found {saved!r}: {PROVISION}"
+    )
+    assert entries[saved] == running, (
+        f"{name(host)}: expected the running kernel {running} to be the boot default, found "
+        f"{entries[saved]}: {PROVISION}"
+    )
+
+
+def test_the_default_is_not_overridden(host, seen, manifest):
+    """A grub.cfg that does not read saved_entry makes the default above a dead letter."""
+    assert 'set default="${saved_entry}"' in seen["grub_cfg"].out, (
+        f"{name(host)}: expected GRUB_DEFAULT=saved to reach grub.cfg, found another default: look in "
+        "/etc/default/grub and /etc/default/grub.d, then run update-grub"
+    )
+
+
+def test_no_trial_boot_is_left_over(host, seen, manifest):
+    """A one-shot entry that sticks makes the next reboot come up with a kernel nobody asked for."""
+    left = grub.environment(seen["grub_environment"].out).get("next_entry")
+    assert not left, (
+        f"{name(host)}: expected no next_entry in GRUB's environment, found {left!r}: "
+        "`sudo grub-editenv /boot/grub/grubenv unset next_entry`"
+    )
+
+
+def test_the_earlier_kernel_is_still_there_to_go_back_to(host, seen, manifest):
+    """The way back is the earlier kernel: installed, and in the boot menu."""
+    previous = manifest["previous"]
+    if previous == manifest["release"]:
+        pytest.skip(
+            f"{name(host)} already ran {previous} when it was provisioned: there is no earlier kernel"
+        )
+    assert previous in seen["installed"].lines, (
+        f"{name(host)}: expected the earlier kernel {previous} in /boot, found "
+        f"{', '.join(seen['installed'].lines)}: install its package again before you need it"
+    )
+    assert previous in grub.entries(seen["grub_cfg"].out).values(), (
+        f"{name(host)}: expected the earlier kernel {previous} in GRUB's menu, found none: `sudo update-grub`"
+    )
+
+
+def test_an_ordinary_user_can_complete_an_io_uring_operation(host):
+    """The point of the lab: a real ring is set up and a no-op goes through it, with no privilege."""
+    try:
+        answer = run_python(host, "runuser -u nobody --", RING)
+    except CheckError as problem:
+        pytest.fail(str(problem), pytrace=False)
+    assert answer["ok"], (
+        f"{name(host)}: expected a completed no-op, found {answer['found']}: kernels before 5.1 have no "
+        "io_uring; the sysctl kernel.io_uring_disabled, or a filter around a container, may forbid it"
+    )

@@ -1,0 +1,162 @@
+"""Step 3: liburing as packages, built from the source asked for, header and library of one version."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.verify.expectation import is_commit_id, is_same_commit
+from tests.verify.remote import ask, name
+
+PROGRAM = (Path(__file__).parent / "probes" / "version.c").read_text()
+
+PROVISION = "run the provisioning again and read the liburing step's message"
+
+#: Compiles a program by an unprivileged user, in a folder that goes away again, and runs it.
+COMPILE = f"""\
+cd "$(runuser -u nobody -- mktemp -d)" || exit 1
+trap 'rm -rf "$PWD"' EXIT
+runuser -u nobody -- cc -x c -o program - -luring <<'END-OF-PROGRAM' || exit 1
+{PROGRAM}
+END-OF-PROGRAM
+ldd ./program
+runuser -u nobody -- ./program
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(host):
+    return ask(
+        host,
+        manifest="cat /var/lib/uring-lab/liburing.json",
+        packages="dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' '*liburing*'",
+        held="apt-mark showhold",
+        symlink="readlink -f \"$(dpkg -L liburing-dev | grep '/liburing\\.so$')\"",
+        library="dpkg -S \"$(readlink -f $(dpkg -L liburing-dev | grep '/liburing\\.so$'))\"",
+        owners="dpkg -S /usr/include/liburing.h",
+        changed="dpkg --verify $(dpkg-query -W -f '${Package} ' 'liburing[0-9]*' liburing-dev)",
+        pkg_config="cat $(dpkg -L liburing-dev | grep '/liburing\\.pc$')",
+        program=COMPILE,
+    )
+
+
+@pytest.fixture
+def manifest(host, seen, fail_once):
+    """Read what the liburing step wrote down."""
+    written = seen["manifest"].json()
+    if not written:
+        fail_once(f"{name(host)}: expected /var/lib/uring-lab/liburing.json, found none: {PROVISION}")
+    return written
+
+
+@pytest.fixture(scope="module")
+def packages(seen):
+    """Read the version and dpkg's state of every package about liburing, by name."""
+    rows = [line.split() for line in seen["packages"].lines]
+    return {row[1]: (row[0], row[2] if len(row) > 2 else "") for row in rows}
+
+
+def test_liburing_comes_from_the_source_asked_for(host, manifest, expected):
+    """A deb's version says little: upstream's trees of three years are all called 0.4-2 or 0.7-1."""
+    wanted = expected.get("liburing_source", manifest["source"])
+    assert manifest["source"] == wanted, (
+        f"{name(host)}: expected liburing from {wanted}, found {manifest['source']}: {PROVISION}"
+    )
+    if wanted != "git":
+        return
+    assert is_commit_id(manifest["commit"]) and len(manifest["commit"]) == 40, (
+        f"{name(host)}: expected a whole commit id in liburing.json, found "
+        f"{manifest['commit']!r}: {PROVISION}"
+    )
+    reference = expected.get("liburing_git_ref", manifest["ref"])
+    if is_commit_id(reference):
+        assert is_same_commit(reference, manifest["commit"]), (
+            f"{name(host)}: expected liburing built from commit {reference}, found "
+            f"{manifest['commit']}: {PROVISION}"
+        )
+    else:
+        assert manifest["ref"] == reference, (
+            f"{name(host)}: expected liburing built from {reference}, found {manifest['ref']}: {PROVISION}"
+        )
+
+
+def test_exactly_the_built_packages_are_installed(host, manifest, packages):
+    """An upgrade could have put the archive's library in its place, which looks the same to a program."""
+    installed = {package: version for package, (state, version) in packages.items() if state[1:2] == "i"}
+    assert installed == manifest["packages"], (
+        f"{name(host)}: expected the packages {manifest['packages']}, found {installed}: {PROVISION}"
+    )
+    assert (
+        any(re.fullmatch(r"liburing\d+\w*", package) for package in installed) and "liburing-dev" in installed
+    ), f"{name(host)}: expected a library package and liburing-dev, found {', '.join(installed)}: {PROVISION}"
+
+
+def test_the_packages_are_held(host, seen, manifest):
+    """Without the hold the next `apt upgrade` brings back the archive's liburing."""
+    missing = set(manifest["packages"]) - set(seen["held"].lines)
+    assert not missing, (
+        f"{name(host)}: expected {', '.join(sorted(missing))} on hold, found it free: `sudo apt-mark hold` it"
+    )
+
+
+def test_the_installed_files_are_the_packages_own(host, seen):
+    """A `make install` of somebody's over the packages would leave a mixture that no version describes."""
+    assert seen["changed"].status == 0 and not seen["changed"].lines, (
+        f"{name(host)}: expected liburing's files as packaged, found "
+        f"{seen['changed'].out or seen['changed'].err}: "
+        f"reinstall the packages, or {PROVISION}"
+    )
+    assert seen["owners"].out.startswith("liburing-dev"), (
+        f"{name(host)}: expected liburing.h to belong to liburing-dev, found "
+        f"{seen['owners'].out or seen['owners'].err}: {PROVISION}"
+    )
+
+
+def test_linking_reaches_the_packaged_library(host, seen, manifest):
+    """The link `liburing.so` may dangle, and the linker then takes the static library without a word."""
+    owner = seen["library"].out.split(":")[0]
+    assert owner in manifest["packages"] and owner != "liburing-dev", (
+        f"{name(host)}: expected liburing.so to lead to a file of the library package, found "
+        f"{seen['symlink'].out.strip() or 'nothing'} of {owner or 'no package'}: {PROVISION}"
+    )
+
+
+def test_header_and_library_are_of_one_version(host, seen):
+    """With a header newer than the library, programs compile and then fail, or go wrong in silence."""
+    stated = re.search(r"^Version: *(\S+)", seen["pkg_config"].out, re.MULTILINE)
+    assert stated, f"{name(host)}: expected liburing.pc to state a version, found {seen['pkg_config'].out!r}"
+    file = seen["symlink"].out.strip()
+    suffix = file.rpartition(".so.")[2]
+    if not suffix.startswith("1."):  # before 2.0 the file carried a number of its own
+        assert suffix == stated[1] or suffix.startswith(f"{stated[1]}."), (
+            f"{name(host)}: expected liburing.so to lead to version {stated[1]}, as liburing.pc says, found "
+            f"{file}: {PROVISION}"
+        )
+    said = dict(line.split(" ") for line in seen["program"].lines if re.match(r"(header|library) \d", line))
+    assert said.get("header") == said.get("library"), (
+        f"{name(host)}: expected one version, found a header of {said.get('header')} and a library of "
+        f"{said.get('library')}: {PROVISION}"
+    )
+
+
+def test_a_program_compiles_links_and_completes_an_operation(host, seen):
+    """What a user does first, compiled and run without privileges."""
+    answer = seen["program"]
+    assert answer.status == 0, (
+        f"{name(host)}: expected a program with liburing to compile and complete a no-op, found exit status "
+        f"{answer.status}: {answer.err.strip()[-500:]}"
+    )
+    assert "liburing.so" in answer.out, (
+        f"{name(host)}: expected the program to be linked with the shared library, found "
+        f"it static: {PROVISION}"
+    )
+
+
+def test_nothing_of_the_build_dependencies_is_left(host, packages):
+    """The metapackage was for the build alone; left there, it keeps a tool chain nobody asked for."""
+    left = [f"{package} ({state})" for package, (state, _) in packages.items() if "build-deps" in package]
+    left = [item for item in left if "(un)" not in item]
+    assert not left, (
+        f"{name(host)}: expected no liburing-build-deps, not even its configuration, found "
+        f"{', '.join(left)}: `sudo apt-get purge --autoremove liburing-build-deps`"
+    )

@@ -1,0 +1,96 @@
+"""Step 1: the release asked for, with all updates in and nothing left half done."""
+
+import pytest
+
+from tests.verify.remote import ask, name
+
+
+@pytest.fixture(scope="module")
+def seen(host):
+    return ask(
+        host,
+        os_release="cat /etc/os-release",
+        audit="dpkg --audit",
+        states="dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\\n'",
+        upgrade="apt-get -s -o APT::Get::Show-User-Simulation-Note=false dist-upgrade",
+        reboot="[ ! -e /run/reboot-required ] || sort -u /run/reboot-required /run/reboot-required.pkgs",
+    )
+
+
+@pytest.fixture(scope="module")
+def release(seen):
+    """/etc/os-release as a dictionary."""
+    pairs = (line.split("=", 1) for line in seen["os_release"].lines if "=" in line)
+    return {name: value.strip("\"'") for name, value in pairs}
+
+
+def test_the_host_runs_debian_or_ubuntu(host, release):
+    """Everything else here stands on the packages and names of these two distributions."""
+    assert release.get("ID") in ("debian", "ubuntu"), (
+        f"{name(host)}: expected Debian or Ubuntu, found {release.get('ID')!r}: "
+        "no other distribution is supported"
+    )
+
+
+def test_the_host_runs_the_release_asked_for(host, release, expected):
+    """A release upgrade can end with exit status 0 and the old release still there."""
+    target = expected.get("release_upgrade_target", "keep")
+    if target == "keep":
+        assert release.get("VERSION_ID") or release.get("VERSION_CODENAME"), (
+            f"{name(host)}: /etc/os-release names no release; is this a released version?"
+        )
+    elif target == "lts":
+        assert "LTS" in release.get("VERSION", ""), (
+            f"{name(host)}: expected a release with long-term support, found {release.get('VERSION')!r}: "
+            "run the provisioning again and read the release step's message"
+        )
+    else:
+        assert release.get("VERSION_CODENAME") == target, (
+            f"{name(host)}: expected release {target!r}, found {release.get('VERSION_CODENAME')!r}: "
+            "run the provisioning again and read the release step's message"
+        )
+
+
+def test_dpkg_finds_nothing_wrong(host, seen):
+    """A package left unpacked or with files missing makes the next apt run remove or break others."""
+    found = (seen["audit"].out + seen["audit"].err).strip()
+    assert seen["audit"].status == 0, f"{name(host)}: expected a silent `dpkg --audit`, found: {found}"
+    assert not found, (
+        f"{name(host)}: expected a silent `dpkg --audit`, found: {found}; try `sudo dpkg --configure -a`"
+    )
+
+
+def test_no_package_is_half_configured(host, seen):
+    """A half-configured package's service may run the old code, and apt refuses to go on."""
+    settled = ("ii", "hi", "rc", "un", "pi")  # installed, held, removed but for its configuration, not there
+    unsettled = [line for line in seen["states"].lines if line.split()[0] not in settled]
+    assert seen["states"].status == 0, f"{name(host)}: dpkg-query failed: {seen['states'].err.strip()}"
+    assert not unsettled, (
+        f"{name(host)}: expected every package installed or gone, found {', '.join(unsettled)}: "
+        "try `sudo dpkg --configure -a`, then `sudo apt-get install --fix-broken`"
+    )
+
+
+def test_no_upgrade_is_pending(host, seen):
+    """A lab that starts on old packages measures old faults.
+
+    The simulation is apt's own, so a held package and one that the distribution still phases in do not
+    count. It knows what the package lists of the last `apt-get update` know.
+    """
+    answer = seen["upgrade"]
+    assert answer.status == 0, (
+        f"{name(host)}: expected apt to simulate an upgrade, found: {answer.err.strip()}"
+    )
+    pending = [line for line in answer.lines if line.startswith(("Inst ", "Remv "))]
+    assert not pending, (
+        f"{name(host)}: expected no pending upgrade, found {len(pending)}: {'; '.join(pending[:5])}: "
+        "run the provisioning again, or `sudo apt-get dist-upgrade`"
+    )
+
+
+def test_no_reboot_is_pending(host, seen):
+    """Until the reboot, programs run with libraries and a kernel that are no longer the installed ones."""
+    assert not seen["reboot"].lines, (
+        f"{name(host)}: expected no reboot to be required, found one for {', '.join(seen['reboot'].lines)}: "
+        "reboot the host and verify again"
+    )

@@ -1,0 +1,340 @@
+"""Step 4, second half: every sample is there, built from the pinned source, and does what it should.
+
+A sample is judged in one go by a script inside the sandbox (judges/); the tests read its verdicts one by one.
+"""
+
+import contextlib
+import socket
+import threading
+import warnings
+
+import pytest
+
+from tests.verify import judges, remote
+from tests.verify.expectation import digest_of_ours, is_same_commit, label
+from tests.verify.remote import name
+
+SAMPLES = "/opt/uring-lab/samples"
+
+PROVISION = "run the provisioning again and read the samples step's message"
+
+#: Bytes. Around the samples' block size (1 KiB), a page, and the 1024 blocks that one readv can take.
+SIZES = (0, 1, 1023, 1024, 1025, 4096, 1 << 20, (1 << 20) + 1)
+
+SANDBOX = "/opt/uring-lab/sandbox"
+
+REPAIR = f"run no more samples before {SANDBOX} is repaired ({PROVISION})"
+
+#: Judges the web server in the sandbox and looks at it from outside meanwhile: who listens on its port in the
+#: host's own network namespace, and which of the host's addresses let one in.
+WATCH = """\
+listeners() { awk '$4 == "0A" && $2 ~ /:1F40$/ { print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null; }
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+listeners | sed 's/^/before /'
+cat > "$scratch/judge" <<'END-OF-JUDGE'
+@judge@
+END-OF-JUDGE
+sh "$scratch/judge" > "$scratch/verdict" 2> "$scratch/errors" &
+while kill -0 $! 2>/dev/null; do
+    listeners | sed 's/^/during /'
+    for address in 127.0.0.1 $(hostname -I); do
+        timeout 1 bash -c ": < /dev/tcp/$address/8000" 2>/dev/null && echo "reached $address"
+    done
+    sleep 0.2
+done
+wait $!
+status=$?
+sed 's/^/verdict /' "$scratch/verdict"
+tail -n 1 "$scratch/errors" >&2
+exit $status
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(host):
+    return remote.ask(
+        host,
+        manifest="cat /var/lib/uring-lab/samples.json",
+        sums=f"find {SAMPLES} -maxdepth 2 -type f -exec sha256sum {{}} +",
+    )
+
+
+@pytest.fixture
+def manifest(host, seen, fail_once):
+    """Read what the samples step wrote down."""
+    written = seen["manifest"].json()
+    if not written:
+        fail_once(f"{name(host)}: expected /var/lib/uring-lab/samples.json, found none: {PROVISION}")
+    return written
+
+
+@pytest.fixture
+def entry(host, manifest, sample, expected):
+    """Find the sample in the host's manifest."""
+    found = [item for item in manifest["samples"] if label(item) == label(sample)]
+    if not found and "samples_source" not in expected:
+        pytest.skip(f"{name(host)} was not asked for the samples of source {sample['source']}")
+    if not found:
+        pytest.fail(
+            f"{name(host)}: expected {label(sample)} in samples.json, found none: {PROVISION}", pytrace=False
+        )
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Remember the verdicts, or the reason why there are none, by the sample's label: it is judged once."""
+    return {}
+
+
+@pytest.fixture
+def verdicts(host, address, sample, entry, judged, fail_once):
+    """Give the verdicts on the sample, case by case."""
+    if label(sample) not in judged:
+        judge = judge_webserver if sample["contract"] == "webserver" else judge_copier
+        try:
+            judged[label(sample)] = judge(host, sample, entry["path"], address)
+        except remote.CheckError as problem:
+            judged[label(sample)] = f"{problem} (while judging {label(sample)})"
+    if isinstance(judged[label(sample)], str):
+        fail_once(judged[label(sample)])
+    return judged[label(sample)]
+
+
+def judge_copier(host, sample, path, _):
+    """Judge a cat or a cp: one command on the host."""
+    source = judges.source(sample["contract"])
+    return Verdicts(host, sample, path, remote.run_python(host, SANDBOX, source, path, *SIZES))
+
+
+def judge_webserver(host, sample, path, address):
+    """Judge a web server, and look at it from outside meanwhile: one command on the host."""
+    source = judges.source("webserver")
+    judge = remote.python_command(host, SANDBOX, source, path, f"{SAMPLES}/{sample['source']}")
+    with Knocking(address) as knocking:
+        result = remote.run(host, WATCH.replace("@judge@", judge))
+    lines = [line.split(" ", 1) for line in result.stdout.splitlines()]
+    seen = {
+        word: [rest for first, rest in lines if first == word] for word in ("before", "during", "reached")
+    }
+    verdict = "".join(rest for first, rest in lines if first == "verdict")
+    verdicts = Verdicts(host, sample, path, remote.read_json(host, verdict, result))
+    verdicts.outside = {word: sorted(set(values)) for word, values in seen.items()} | {
+        "let_in": knocking.let_in
+    }
+    return verdicts
+
+
+class Verdicts:
+    """What the judge found, case by case; for a web server also what was seen from outside meanwhile."""
+
+    def __init__(self, host, sample, path, cases):
+        self._sample = f"{name(host)}: {label(sample)}"
+        self._path = path
+        self._cases = cases
+        self.outside = {}
+
+    def found(self, case):
+        """Say what was found in a case."""
+        return self._cases.get(case, {"found": "that it was not tried, since the program did not start"})[
+            "found"
+        ]
+
+    def good(self, case):
+        """Tell whether a case went well."""
+        return self._cases.get(case, {"ok": False})["ok"]
+
+    def check(self, case, expected):
+        """Assert that a case went well."""
+        assert self.good(case), (
+            f"{self._sample}, {case}: expected {expected}, found {self.found(case)}: try it by hand "
+            f"(sudo {SANDBOX} {self._path}), or {PROVISION}"
+        )
+
+    def served(self):
+        """List the requests for files that were tried."""
+        return [case for case in self._cases if case.startswith("GET ")]
+
+
+class Knocking:
+    """Tries the web server's port from here, again and again, while the server runs on the host."""
+
+    def __init__(self, address):
+        self._address = address
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._knock, daemon=True)
+        self.let_in = False
+
+    def __enter__(self):
+        """Start knocking, if there is an address to knock at."""
+        if self._address:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        """Stop knocking."""
+        self._over.set()
+        if self._address:
+            self._thread.join()
+
+    def _knock(self):
+        while not self._over.wait(0.1):
+            with contextlib.suppress(OSError):
+                socket.create_connection((self._address, 8000), timeout=1).close()
+                self.let_in = True
+
+
+@pytest.mark.samples()
+def test_the_installed_program_is_the_one_that_was_built(host, seen, sample, entry):
+    """What is judged below must be what the build left, not somebody's experiment under the same name."""
+    sums = {path: digest for digest, path in (line.split(None, 1) for line in seen["sums"].lines)}
+    assert sums.get(entry["path"]) == entry["sha256"], (
+        f"{name(host)}: expected {entry['path']} with SHA-256 {entry['sha256']}, found "
+        f"{sums.get(entry['path'], 'no such file')}: {PROVISION}"
+    )
+
+
+def test_our_samples_are_built_from_this_checkout(host, manifest, expected):
+    """A sample changed here and not built there would be judged by the wrong expectations."""
+    if "ours" not in manifest["sources"] and expected.get("samples_source", "upstream") == "upstream":
+        pytest.skip(f"{name(host)} was not asked for our samples")
+    digest, here = manifest["sources"].get("ours", {}).get("digest"), digest_of_ours()
+    assert digest == here, (
+        f"{name(host)}: expected our samples built from sources with digest {here}, found "
+        f"{digest}: {PROVISION}"
+    )
+
+
+def test_the_articles_samples_are_built_from_the_pinned_commit(host, manifest, expected):
+    """Earlier commits print wrong data on newer kernels; the catalog describes this one."""
+    if "upstream" not in manifest["sources"] and expected.get("samples_source", "ours") == "ours":
+        pytest.skip(f"{name(host)} was not asked for the article's samples")
+    commit = manifest["sources"].get("upstream", {}).get("commit", "none")
+    pinned = expected.get("samples_git_commit", commit)
+    assert is_same_commit(pinned, commit), (
+        f"{name(host)}: expected the article's samples at commit {pinned}, found {commit}: {PROVISION}"
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.samples(contract="cat")
+def test_cat_prints_a_file_unchanged(sample, verdicts, size):
+    """Sizes around the program's own block, where faults live; the content is binary and never repeats."""
+    identical(sample, verdicts, size, "the file's bytes and exit status 0")
+
+
+@pytest.mark.samples(contract="cat")
+def test_cat_prints_several_files_one_after_the_other(sample, verdicts):
+    """That is what the name means: to concatenate, an empty file and one without a last newline included."""
+    verdicts.check("several files", "the files' bytes in order and exit status 0")
+
+
+@pytest.mark.samples(contract="cat")
+def test_cat_fails_on_a_missing_file(sample, verdicts):
+    """A script can only notice by the exit status."""
+    verdicts.check("missing file", "no output and an exit status other than 0")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.samples(contract="cp")
+def test_cp_copies_a_file_unchanged(sample, verdicts, size):
+    """Sizes around the program's own block, where faults live; the content is binary and never repeats."""
+    identical(sample, verdicts, size, "an identical copy and exit status 0")
+
+
+@pytest.mark.samples(contract="cp")
+def test_cp_leaves_nothing_of_a_larger_destination(sample, verdicts):
+    """A copy that keeps the old file's tail is a damaged file."""
+    verdicts.check("larger destination", "an identical copy, no longer than the source")
+
+
+@pytest.mark.samples(contract="cp")
+def test_cp_fails_on_a_missing_source(sample, verdicts):
+    """A script can only notice by the exit status."""
+    verdicts.check("missing file", "an exit status other than 0")
+
+
+@pytest.mark.samples(contract="webserver")
+def test_the_web_server_serves_every_file_with_the_right_headers(sample, verdicts):
+    """A wrong length makes a browser wait or cut; a wrong type makes it show the page as text."""
+    verdicts.check("starts", "it to listen on port 8000")
+    assert verdicts.served(), f"{label(sample)}: expected files to serve in public/, found none: {PROVISION}"
+    for request in verdicts.served():
+        verdicts.check(request, "status 200, the file's type and length, and its bytes")
+
+
+@pytest.mark.samples(contract="webserver")
+def test_the_web_server_says_404_for_a_missing_file(sample, verdicts):
+    """A page that says so, with the right length."""
+    verdicts.check("missing file", "status 404 with a body of the stated length")
+
+
+@pytest.mark.samples(contract="webserver")
+def test_the_web_server_survives_its_requests(sample, verdicts):
+    """A server that answers and dies looks well to whoever asks once."""
+    verdicts.check("stays up", "it to run on after the last request")
+
+
+@pytest.mark.samples(contract="webserver")
+def test_the_web_server_cannot_be_reached_from_outside_its_sandbox(host, sample, verdicts):
+    """It would hand any file of the host to anyone who asks; so even the host itself must not reach it."""
+    outside = verdicts.outside
+    new = sorted(set(outside["during"]) - set(outside["before"]))
+    assert not new, (
+        f"{name(host)}: expected no listener on port 8000 outside the sandbox while "
+        f"{label(sample)} ran, found {', '.join(new)}: {REPAIR}"
+    )
+    if not outside["before"]:  # somebody else's server on the port would let anyone in
+        assert not outside["reached"], (
+            f"{name(host)}: expected {label(sample)} to be out of the host's own reach, found "
+            f"it answering on {', '.join(outside['reached'])}: {REPAIR}"
+        )
+
+
+@pytest.mark.samples(contract="webserver")
+def test_the_web_server_cannot_be_reached_from_another_computer(host, address, sample, verdicts):
+    """The same, tried for real: this computer knocked at the host's port all the time that the server ran."""
+    if address is None:
+        pytest.skip(
+            f"{name(host)} is reached through a forwarded port or a jump: none of its ports is in reach"
+        )
+    if verdicts.outside["before"]:
+        pytest.skip(f"{name(host)} has a server of its own on port 8000: knocking there says nothing")
+    assert not verdicts.outside["let_in"], (
+        f"{name(host)}: expected {address}:8000 to be closed while {label(sample)} ran, found it open: "
+        f"{REPAIR}"
+    )
+
+
+@pytest.mark.samples(io_uring=True)
+def test_the_sample_does_its_work_by_io_uring(sample, verdicts):
+    """With io_uring's system calls denied it must fail: nothing else proves that it used them."""
+    assert not verdicts.good("without io_uring"), (
+        f"{label(sample)}: expected it to fail where io_uring is denied, found "
+        f"{verdicts.found('without io_uring')}: it is not an io_uring program"
+    )
+
+
+@pytest.mark.samples(io_uring=False)
+def test_the_sample_does_its_work_without_io_uring(sample, verdicts):
+    """It is the article's yardstick, and the proof that the denial above denies nothing else."""
+    verdicts.check("without io_uring", "it to work where io_uring is denied")
+
+
+def identical(sample, verdicts, size, expected):
+    """Hold one size to the catalog, which says up to which size the sample's output is identical.
+
+    A fault beyond that is a known one and shows as an expected failure with its name. One that is gone is
+    news for the catalog, not a fault of the host.
+    """
+    case, limit = f"size {size}", sample["identical_up_to"]
+    if limit is None or size <= limit:
+        verdicts.check(case, expected)
+    elif verdicts.good(case):
+        warnings.warn(
+            f"{label(sample)} is mended beyond {limit} bytes: samples/catalog.yml is out of date",
+            stacklevel=2,
+        )
+    else:
+        pytest.xfail(f"{label(sample)}, known: {sample['known_faults'][0]} (found {verdicts.found(case)})")
