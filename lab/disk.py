@@ -18,6 +18,9 @@ ROOT_MIB = 10 * 1024
 #: In front of the first partition, by custom, and at the end for the second partition table.
 MARGIN_MIB = 1
 
+#: Offsets in a boot sector: the table of partitions that an MBR has there, and the signature behind it.
+PARTITION_TABLE, SIGNATURE = 446, 510
+
 
 def build(root_tar: Path, folder: Path) -> Path:
     """Make `folder/disk.raw` from a root's tar and return its path. The folder is left with nothing else new.
@@ -52,6 +55,10 @@ def _esp(pieces: Path, disk: Path) -> None:
     drive = f"{disk}@@{MARGIN_MIB}M"
     # Without -T mformat would take the whole disk for the partition; its unit is a sector of 512 bytes.
     _checked([need("mformat"), "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_MIB * MIB // 512), "::"])
+    with disk.open("r+b") as file:
+        # mformat puts a table of one partition into the boot sector, which grub-probe takes for a disk in the disk.
+        file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
+        file.write(bytes(SIGNATURE - PARTITION_TABLE))
     _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT"])
     _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
 

@@ -11,7 +11,8 @@ uuid=$1 size=$2
 
 work=$(mktemp -d)
 trap 'exit 143' HUP INT TERM
-trap 'umount -l "$work/root/proc" "$work/root/dev" "$work/root/mnt" "$work/root/media" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'cd /; umount -l "$work"/root/dev/null "$work"/root/dev "$work"/root/proc "$work"/root/mnt "$work"/root/media 2>/dev/null
+    rm -rf --one-file-system "$work"' EXIT
 mkdir "$work/root" "$work/out"
 cd "$work/root"
 tar -x --numeric-owner --xattrs --xattrs-include='*' -f -
@@ -19,8 +20,12 @@ tar -x --numeric-owner --xattrs --xattrs-include='*' -f -
 printf 'UUID=%s / ext4 errors=remount-ro 0 1\nLABEL=ESP /boot/efi vfat umask=0077,nofail 0 1\n' "$uuid" >etc/fstab
 mkdir -p boot/efi boot/grub
 cp -r usr/lib/grub/x86_64-efi boot/grub/
-mount --rbind /dev dev
 mount -t proc proc proc
+# Of the devices only what a script needs, and the link that lets grub-mkconfig write "root=UUID=…".
+mount -t tmpfs tmpfs dev
+mkdir -p dev/disk/by-uuid
+touch dev/null "dev/disk/by-uuid/$uuid"
+mount --bind /dev/null dev/null
 
 # What `grub-mkconfig` asks of the disk, answered before the disk exists. The entries get the identifiers they
 # will have when the guest writes its menu itself.
@@ -35,7 +40,6 @@ case " \$* " in
 esac
 STUB
 chmod 0755 usr/sbin/grub-probe
-# Writing "root=UUID=…" depends on this link.
 chroot . grub-mkconfig -o /boot/grub/grub.cfg >&2
 mv usr/sbin/grub-probe.real usr/sbin/grub-probe
 chroot . grub-editenv /boot/grub/grubenv create

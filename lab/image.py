@@ -60,8 +60,7 @@ def key(suite: archive.Suite, sources: list[str]) -> str:
         "kernel": suite.kernel,
         "sources": sources,
         "packages": PACKAGES,
-        "size": [disk.ESP_MIB, disk.ROOT_MIB],
-        "scripts": [script.read_text() for script in (CUSTOMIZE, disk.SCRIPT)],
+        "scripts": [script.read_text() for script in (CUSTOMIZE, disk.SCRIPT, Path(disk.__file__))],
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
