@@ -118,7 +118,9 @@ class Run:
         ]
         # One worker a host: hosts are checked side by side, the checks of one host in their order.
         command += ["-n", str(len(self.hosts)), "--dist", "loadgroup"] if len(self.hosts) > 1 else []
-        command += ["-vv"] if self.options.verbose else ["-q"]
+        # Why a check was skipped is in the report; on the screen it would hide the failures.
+        command += ["-vv"] if self.options.verbose else ["-q", "-rfE"]
+        print("\nverify: Check what the steps left behind", flush=True)
         return process.run(command, os.environ, ROOT)
 
 

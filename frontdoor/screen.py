@@ -103,7 +103,7 @@ def _table(rows: list[list[str]], width: int, colours: bool) -> list[str]:
         cells = [name.ljust(widths[0]), result.ljust(widths[1]), time.rjust(widths[2])]
         if colours and result in _COLOURS:
             cells[1] = f"\033[{_COLOURS[result]}m{cells[1]}\033[0m"
-        first, *more = textwrap.wrap(text, left) or [""]
+        first, *more = textwrap.wrap(text, left, break_on_hyphens=False) or [""]
         lines.append(_GAP.join([*cells, first]).rstrip())
         lines += [" " * (sum(widths) + 3 * len(_GAP)) + line for line in more]
     return lines

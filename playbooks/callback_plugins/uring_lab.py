@@ -35,6 +35,8 @@ LAST_LINES = 10
 
 _INDENT = " " * 14
 _DEBUG = ("debug", "ansible.builtin.debug")
+#: What Ansible does of itself before a role that has an argument specification: of interest when it fails.
+_VALIDATION = ("validate_argument_spec", "ansible.builtin.validate_argument_spec")
 
 
 class SignOfLife:
@@ -143,8 +145,10 @@ class CallbackModule(Default):
         self._heading = None
         self._several_hosts = False
         self._names = {}
+        self._roles = []
         self._began = {}
         self._failed_items = {}
+        self._differences = {}
 
     # ---- steps and tasks ----
 
@@ -156,6 +160,8 @@ class CallbackModule(Default):
     def v2_playbook_on_play_start(self, play):
         """Remember the play."""
         self._play = play
+        # Now, since a role that includes another one adds it to the play's.
+        self._roles = [role.get_name() for role in play.get_roles()]
         variables = play.get_variable_manager().get_vars(play=play)
         self._several_hosts = len(variables.get("ansible_play_hosts_all", [])) > 1
 
@@ -187,9 +193,8 @@ class CallbackModule(Default):
         self._began[host.get_name(), task._uuid] = time.monotonic()
 
     def _step(self, task):
-        roles = [role.get_name() for role in self._play.get_roles()]
-        if len(roles) == 1:
-            return f"{roles[0]}: {self._play.get_name()}"
+        if len(self._roles) == 1:
+            return f"{self._roles[0]}: {self._play.get_name()}"
         return task._role.get_name() if task._role else self._play.get_name()
 
     # ---- results ----
@@ -198,7 +203,7 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result):
         """Print a task that did what it should."""
         host, task, values = _parts(result)
-        if isinstance(task, TaskInclude):
+        if isinstance(task, TaskInclude) or task.action in _VALIDATION:
             return
         self._handle_warnings(values)
         if task.action in _DEBUG and "msg" in values:
@@ -264,11 +269,12 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_on_file_diff(self, result):
-        """Print what --diff asks for."""
-        _, _, values = _parts(result)
-        for part in values.get("results", [values]):
-            if part.get("diff") and (text := self._get_diff(part["diff"])):
-                self._say(_INDENT + _indented(text.rstrip()))
+        """Keep what --diff asks for until the task's line is printed: Ansible sends it before the result."""
+        host, task, values = _parts(result)
+        parts = [part["diff"] for part in values.get("results", [values]) if part.get("diff")]
+        self._differences[host.get_name(), task._uuid] = "".join(
+            filter(None, map(self._get_diff, parts))
+        ).rstrip()
 
     @_unless_verbose
     def v2_playbook_on_include(self, included_file):
@@ -295,8 +301,12 @@ class CallbackModule(Default):
         name = self._names.get(task._uuid, task.get_name())
         items = f" ({len(values['results'])} items)" if task.loop and "results" in values else ""
         self._line(mark, host, f"{name}{items} ({seconds:.1f} s)", color)
-        if reason:
-            self._say(_INDENT + _indented(reason), color)
+        for text, text_color in (
+            (reason, color),
+            (self._differences.pop((host.get_name(), task._uuid), ""), None),
+        ):
+            if text:
+                self._say(_INDENT + _indented(text), text_color)
         if C.DEFAULT_LOG_PATH:
             self._display.display(self._dump_results(values, indent=4), log_only=True)
 

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -42,12 +43,15 @@ class CallbackModule(CallbackBase):
         self._path = Path(path or os.devnull)
         self._play = None
         self._steps = {}
+        self._roles = []
         self._began = {}
         self._reports = {}
 
     def v2_playbook_on_play_start(self, play):
         """Remember the play."""
         self._play = play
+        # Now, since a role that includes another one adds it to the play's.
+        self._roles = [role.get_name() for role in play.get_roles()]
 
     def v2_runner_on_start(self, host, task):
         """Start the step's clock with its first task on the host."""
@@ -56,6 +60,8 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         """Count a task that did what it should."""
         _, task, values = _parts(result)
+        if isinstance(task, TaskInclude):
+            return
         message = str(values["msg"]) if task.name == _REPORT and "msg" in values else None
         self._add(result, "changed" if values.get("changed") else "ok", message)
 
@@ -82,9 +88,8 @@ class CallbackModule(CallbackBase):
         self._write()
 
     def _step(self, task):
-        roles = [role.get_name() for role in self._play.get_roles()]
-        if len(roles) == 1:
-            return roles[0]
+        if len(self._roles) == 1:
+            return self._roles[0]
         return task._role.get_name() if task._role else self._play.get_name()
 
     def _add(self, result, outcome, message=None):

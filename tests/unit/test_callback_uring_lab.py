@@ -231,8 +231,7 @@ def test_check_says_what_would_change_and_shows_the_difference(play, tmp_path):
     copy = {"content": "new\n", "dest": str(tmp_path / "file"), "mode": "0600"}
     play.role("kernel", [{"name": "Write", "ansible.builtin.copy": copy}])
     printed = play("--check", "--diff")
-    assert "  would change Write" in printed
-    assert "              +new" in printed
+    assert re.search(r"  would change Write.*\n(              .*\n)*              \+new\n", printed)
     assert not (tmp_path / "file").exists()
 
 
@@ -268,6 +267,16 @@ def test_a_playbook_of_roles_in_tasks_has_a_step_a_role(play):
         step("samples", "ok", 0, 1, "gone"),
         step("kernel", "ok", 0, 1, "old kernel back"),
     ]
+
+
+def test_a_role_that_a_role_includes_is_no_step_of_its_own(play):
+    play.role("liburing", [shell("Build", "true")])
+    include = {"name": "Include", "ansible.builtin.include_role": {"name": "liburing"}}
+    play.role("samples", [include, debug("Report", "built")])
+    play._plays.pop(0)
+    headings = [line for line in play().splitlines() if line and not line.startswith(" ")]
+    assert headings == ["samples: Do the samples"]
+    assert play.steps() == [step("samples", "changed", 1, 2, "built")]
 
 
 def test_the_recap_is_ansibles_where_nobody_draws_a_table(play):

@@ -99,8 +99,10 @@ def test_the_inventory_gives_ansible_the_same_hosts(tmp_path):
 
 def test_hosts_of_an_inventory_without_variables_are_found(tmp_path):
     inventory = tmp_path / "hosts.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"children": {"web": {"hosts": {"a": None, "b": None}}}}}))
-    assert inventory_hosts(inventory, ANSIBLE_INVENTORY) == {"a": {}, "b": {}}
+    inventory.write_text(
+        yaml.safe_dump({"all": {"children": {"web": {"hosts": {"a": None, "b": {"x": 1}}}}}})
+    )
+    assert inventory_hosts(inventory, ANSIBLE_INVENTORY) == {"a": {}, "b": {"x": 1}}
 
 
 def test_an_inventory_that_names_no_host_is_refused(tmp_path):
