@@ -38,6 +38,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.grub import entries, environment
 
+GRUBENV = "/boot/grub/grubenv"
+
 
 def read(path):
     """Return a file's text, or an empty string where there is no such file."""
@@ -65,8 +67,10 @@ def main():
     manifest = json.loads(read(module.params["manifest"]) or "{}")
     _code, container, _err = module.run_command(["systemd-detect-virt", "--container"])
     grubenv = {}
-    if module.get_bin_path("grub-editenv"):
-        _code, out, _err = module.run_command(["grub-editenv", "/boot/grub/grubenv", "list"])
+    if os.path.exists(GRUBENV) and module.get_bin_path(
+        "grub-editenv"
+    ):  # which makes the file, even to list it
+        _code, out, _err = module.run_command(["grub-editenv", GRUBENV, "list"])
         grubenv = environment(out)
     versions = installed_versions(module, manifest.get("packages", {}))
     module.exit_json(

@@ -1,0 +1,41 @@
+"""Write docs/variables.md from the argument specifications of the roles: `make docs`."""
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "variables.md"
+
+#: In the order of the steps.
+ROLES = ("preflight", "release_upgrade", "kernel", "liburing", "samples")
+
+HEAD = """# Role variables
+
+Made from `roles/*/meta/argument_specs.yml` by `make docs`. The roles' defaults hold where neither the profile nor the
+command line says otherwise.
+"""
+
+
+def specification(role: str) -> dict:
+    """Return a role's argument specification."""
+    text = (ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text()
+    return yaml.safe_load(text)["argument_specs"]["main"]
+
+
+def page() -> str:
+    """Return the page: a table a role, a row a variable."""
+    parts = [HEAD]
+    for role in ROLES:
+        spec = specification(role)
+        parts.append(f"\n## {role}\n{spec['short_description']}.\n")
+        parts.append("| variable | values | default | what it is |\n| --- | --- | --- | --- |")
+        for name, option in spec["options"].items():
+            values = ", ".join(f"`{choice}`" for choice in option.get("choices", [])) or option["type"]
+            default = f"`{option['default']}`" if option["default"] != "" else "empty"
+            parts.append(f"| `{name}` | {values} | {default} | {option['description'].strip()} |")
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,107 @@
+"""Two ways to look at a lab host: run the front door as a user would, and ask the host itself."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[2]
+
+# What provisioning may touch on a host. apt's lists and logs change by looking at them.
+LOOK = """
+sudo dpkg-query --show --showformat='package ${Package} ${Version} ${db:Status-Abbrev}\\n'
+apt-mark showhold | sed 's/^/hold /'
+getent passwd | sed 's/^/user /'
+sudo find /etc /opt /boot /srv /usr/local /var/lib/uring-lab -xdev -type f \
+    ! -path '/etc/ld.so.cache' ! -path '/etc/*-' ! -path '/etc/.pwd.lock' -exec sha256sum {} + 2>/dev/null
+sudo find /var/lib/uring-lab /opt -mindepth 1 -type d
+true
+"""
+
+
+class Host:
+    """A lab host under test."""
+
+    def __init__(self, lab_host):
+        self.name = lab_host.name
+        self.inventory = lab_host.inventory
+        self.ssh_config = lab_host.ssh_config
+        self.directory = lab_host.directory
+
+    def run(self, command, check=True):
+        """Run a shell command on the host as its user and return what it printed."""
+        ssh = ["ssh", "-F", self.ssh_config, self.name, command]
+        return subprocess.run(ssh, check=check, capture_output=True, text=True, timeout=600).stdout
+
+    def reboot(self):
+        """Reboot the host and wait until it answers under another boot id, as Ansible does it."""
+        command = [
+            ROOT / ".venv/bin/ansible",
+            "-i",
+            self.inventory,
+            "all",
+            "--become",
+            "-m",
+            "ansible.builtin.reboot",
+        ]
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900)
+
+    def pytest(self, *arguments):
+        """Run checks of tests/verify alone, as the front door calls them."""
+        command = [ROOT / ".venv/bin/pytest", "-q", f"--lab-hosts={self.name}"]
+        command += [f"--lab-inventory-ssh-config={self.ssh_config}", *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=900)
+
+    def looks(self):
+        """Return what is installed and configured on the host: a set of lines to compare with a later one."""
+        return set(self.run(LOOK).splitlines())
+
+
+class Run:
+    """A finished `make`: what it printed and what it left under reports/."""
+
+    def __init__(self, done):
+        self.status = done.returncode
+        self.output = done.stdout + done.stderr
+        latest = (ROOT / "reports/latest").resolve()
+        self.directory = latest
+
+    def steps(self):
+        """Return what each step recorded, by the step's name."""
+        return {step["step"]: step for step in json.loads((self.directory / "steps.json").read_text())}
+
+    def checks(self):
+        """Return the verification's checks by outcome: passed, failed, skipped."""
+        outcome = {"passed": [], "failed": [], "skipped": []}
+        # Written by our own pytest a moment ago: not the hostile XML that the rule has in mind.
+        cases = ElementTree.parse(self.directory / "junit.xml").iter("testcase")  # noqa: S314
+        for case in cases:
+            found = {child.tag for child in case}
+            kind = "failed" if found & {"failure", "error"} else "skipped" if "skipped" in found else "passed"
+            outcome[kind].append(case.get("name"))
+        return outcome
+
+
+def make(*arguments, environment=None, timeout=1800):
+    """Run make in the repository, as a user types it: not as the child of the make that runs the tests."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", *arguments],
+        cwd=ROOT,
+        env={**outer, **(environment or {})},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+    )
+    return Run(done)
+
+
+def playbook(host, name, *arguments, timeout=1800):
+    """Run a playbook by plain ansible-playbook and return its exit status and output."""
+    command = [ROOT / ".venv/bin/ansible-playbook", "-i", host.inventory, f"playbooks/{name}.yml", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout
+    )
+    return done.returncode, done.stdout + done.stderr

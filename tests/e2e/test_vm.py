@@ -1,0 +1,133 @@
+"""The kernel step in a virtual machine: a kernel that cannot boot, a kernel that can, and the way back.
+
+The tests build on one another, in the order in which things go wrong and right.
+"""
+
+import json
+import subprocess
+
+import pytest
+from support import make, playbook
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def release(vm):
+    """Read which kernel the machine is made with."""
+    return vm.run("uname -r").strip()
+
+
+@pytest.fixture
+def kernel_without_disk(vm, release, tmp_path):
+    """Make debs of a kernel that starts and finds no root: the machine's own image, under a name without modules.
+
+    The initramfs made for it lacks the driver of the disk, as a kernel built with a wrong configuration does.
+    """
+    name = "9.9.9-nodisk"
+    tree = tmp_path / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    for folder in ("boot", f"lib/modules/{name}"):
+        (tree / folder).mkdir(parents=True)
+    image = subprocess.run(
+        ["ssh", "-F", vm.ssh_config, vm.name, f"sudo cat /boot/vmlinuz-{release}"],
+        check=True,
+        capture_output=True,
+    )
+    (tree / f"boot/vmlinuz-{name}").write_bytes(image.stdout)
+    for file in ("order", "builtin"):
+        (tree / f"lib/modules/{name}/modules.{file}").touch()
+    (tree / "DEBIAN/control").write_text(
+        f"Package: linux-image-{name}\nVersion: 1\nArchitecture: amd64\n"
+        "Maintainer: nobody <nobody@example.org>\nDescription: a kernel that finds no disk, made by a test\n"
+    )
+    # What the scripts of a kernel's package do: initramfs and GRUB by the hooks of the distribution.
+    for script, hook in (("postinst", "postinst.d"), ("postrm", "postrm.d")):
+        path = tree / "DEBIAN" / script
+        path.write_text(
+            f"#!/bin/sh\nset -e\nrun-parts --arg={name} --arg=/boot/vmlinuz-{name} /etc/kernel/{hook}\n"
+        )
+        path.chmod(0o755)
+    folder = tmp_path / "debs"
+    folder.mkdir()
+    subprocess.run(
+        [
+            "dpkg-deb",
+            "--build",
+            "--root-owner-group",
+            "-Zgzip",
+            tree,
+            folder / f"linux-image-{name}_1_amd64.deb",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return folder
+
+
+def default_entry(vm):
+    return vm.run("sudo grub-editenv /boot/grub/grubenv list")
+
+
+def test_a_kernel_that_cannot_boot_gives_way_to_the_old_one_by_itself(vm, release, kernel_without_disk):
+    code, output = playbook(
+        vm, "kernel", "-e", "kernel_source=debs", "-e", f"kernel_debs_folder={kernel_without_disk}"
+    )
+    assert code != 0
+    assert f"the trial boot of 9.9.9-nodisk failed, {release} came up" in " ".join(output.split())
+    assert vm.run("uname -r").strip() == release
+    grubenv = default_entry(vm)
+    assert f"gnulinux-{release}-advanced" in grubenv
+    assert "next_entry=gnulinux" not in grubenv
+
+
+def test_its_debs_are_removed_by_a_rollback(vm, release):
+    code, output = playbook(vm, "rollback", "--tags", "kernel")
+    assert code == 0, output
+    assert (
+        vm.run("ls /boot/*nodisk* /var/lib/uring-lab/kernel.json /etc/default/grub.d/zz* 2>/dev/null || true")
+        == ""
+    )
+    assert vm.run("uname -r").strip() == release
+
+
+def test_a_newer_kernel_is_tried_proved_and_made_the_default(vm, release):
+    code, output = playbook(vm, "release_upgrade")
+    assert code == 0, output
+    code, output = playbook(vm, "kernel", "-e", "@profiles/archive.yml")
+    assert code == 0, output
+    newer = vm.run("uname -r").strip()
+    assert newer != release
+    manifest = json.loads(vm.run("cat /var/lib/uring-lab/kernel.json"))
+    assert (manifest["release"], manifest["previous"], manifest["promoted"]) == (newer, release, True)
+    assert f"gnulinux-{newer}-advanced" in default_entry(vm)
+    assert vm.run(f"ls /boot/vmlinuz-{release}")
+
+
+def test_it_stays_the_default_over_a_plain_reboot(vm, release):
+    newer = vm.run("uname -r").strip()
+    vm.reboot()
+    assert vm.run("uname -r").strip() == newer != release
+
+
+def test_a_second_run_changes_nothing(vm):
+    code, output = playbook(vm, "kernel", "-e", "@profiles/archive.yml")
+    assert code == 0, output
+    assert "proved and default already" in output
+    assert "changed=0" in output or "changed 0" in output
+
+
+def test_the_verification_finds_the_kernel_in_order(vm, tmp_path):
+    expect = tmp_path / "expect.json"
+    expect.write_text(json.dumps({"kernel_source": "apt", "kernel_apt_suite": "", "kernel_apt_package": ""}))
+    done = vm.pytest("tests/verify/test_kernel.py", f"--lab-expect={expect}")
+    assert done.returncode == 0, done.stdout
+
+
+def test_rollback_boots_the_distributions_kernel_and_removes_ours(vm, release):
+    newer = vm.run("uname -r").strip()
+    run = make("rollback", f"INVENTORY={vm.inventory}")
+    assert run.status == 0, run.output
+    assert vm.run("uname -r").strip() == release
+    assert vm.run(f"ls /boot/vmlinuz-{newer} 2>/dev/null || true") == ""
+    assert "saved_entry=gnulinux" not in default_entry(vm)
