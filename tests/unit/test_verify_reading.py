@@ -144,7 +144,10 @@ def test_a_forwarded_port_of_this_computer_is_not_the_host(tmp_path):
     ("problem", "line"),
     [
         (paramiko.SSHException("Server 'box' not found in known_hosts"), connection.HOST_KEY_REFUSED),
-        (paramiko.AuthenticationException("no"), connection.LOGIN_REFUSED),
+        (
+            paramiko.AuthenticationException("no"),
+            f"{connection.LOGIN_REFUSED}; --connection=ssh knows more kinds of keys",
+        ),
         (TimeoutError("timed out"), "timed out: is the host up, and its name and port right?"),
     ],
 )

@@ -5,6 +5,7 @@ import getpass
 import ipaddress
 import logging
 import shlex
+import socket
 import subprocess
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from testinfra.backend.paramiko import ParamikoBackend
 from testinfra.host import Host
 
 #: The two connections; the first is the default, because it measures faster (bench/README.md).
-CONNECTIONS = ("ssh", "paramiko")
+CONNECTIONS = ("paramiko", "ssh")
 
 #: Seconds a host may take to answer a new connection.
 CONNECT_TIMEOUT = 30
@@ -120,7 +121,7 @@ def explain_paramiko(problem: Exception) -> str:
     if isinstance(problem, paramiko.BadHostKeyException) or "not found in known_hosts" in str(problem):
         return HOST_KEY_REFUSED
     if isinstance(problem, paramiko.AuthenticationException | paramiko.PasswordRequiredException):
-        return LOGIN_REFUSED
+        return f"{LOGIN_REFUSED}; --connection=ssh knows more kinds of keys"
     return f"{problem or type(problem).__name__}: is the host up, and its name and port right?"
 
 
@@ -177,8 +178,6 @@ class VerifiedParamiko(ParamikoBackend):
 
         """
         settings = lookup(self.host.name, self.ssh_config)
-        if "proxyjump" in settings:
-            raise paramiko.SSHException("paramiko knows no ProxyJump; use --connection=ssh")
         address = settings["hostname"]
         port = int(self.host.port or settings.get("port", 22))
         client = paramiko.SSHClient()
@@ -199,10 +198,28 @@ class VerifiedParamiko(ParamikoBackend):
             timeout=self.timeout,
             banner_timeout=self.timeout,
             auth_timeout=self.timeout,
-            sock=paramiko.ProxyCommand(settings["proxycommand"]) if "proxycommand" in settings else None,
+            sock=self._proxy(settings, f"[{address}]:{port}"),
         )
-        client.get_transport().set_keepalive(15)
+        transport = client.get_transport()
+        transport.set_keepalive(15)
+        if isinstance(transport.sock, socket.socket):  # not with a ProxyCommand
+            # As OpenSSH does: otherwise a command's small packets wait for each other's acknowledgement.
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
+
+    def _proxy(self, settings: paramiko.SSHConfigDict, target: str) -> paramiko.ProxyCommand | None:
+        """Start what leads to a host that is not reached directly, if the configuration says so.
+
+        paramiko knows no ProxyJump, so that becomes the command that OpenSSH itself runs for it.
+        """
+        if "proxyjump" in settings and settings["proxyjump"] != "none":
+            *first, last = (f"ssh://{jump}" for jump in settings["proxyjump"].split(","))
+            command = ["ssh", *(("-F", self.ssh_config) if self.ssh_config else ()), "-o", "BatchMode=yes"]
+            command += [*(("-J", ",".join(first)) if first else ()), "-W", target, last]
+            return paramiko.ProxyCommand(shlex.join(command))
+        if "proxycommand" in settings:
+            return paramiko.ProxyCommand(settings["proxycommand"])
+        return None
 
     def _exec_command(self, command: bytes) -> tuple[int, bytes, bytes]:
         channel = self.client.get_transport().open_session()
