@@ -38,6 +38,7 @@ class Run:
     inventory: Path
     directory: Path
     started: float = field(default_factory=time.time)
+    _checking: bool = False
 
     @property
     def ssh_config(self) -> Path:
@@ -82,6 +83,8 @@ class Run:
 
     def step(self) -> str:
         """Name the step that is under way, or an empty string before the first."""
+        if self._checking:
+            return "verify"
         steps = read_steps(self.directory / "steps.json")
         return steps[-1]["step"] if steps else ""
 
@@ -105,6 +108,7 @@ class Run:
 
     def pytest(self) -> int:
         """Check the hosts; return pytest's exit status."""
+        self._checking = True
         command = [
             *(sys.executable, "-m", "pytest", "tests/verify"),
             f"--lab-inventory-ssh-config={self.ssh_config}",

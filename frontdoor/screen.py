@@ -63,9 +63,9 @@ def render(directory: Path, width: int, colours: bool) -> str:
         name = f"{step['step']} {step['host']}" if several else step["step"]
         rows.append([name, _result(step, run), duration(step["seconds"]), step["message"]])
     if checks:
-        rows.append(
-            ["verify", "failed" if checks.failures else "passed", duration(checks.seconds), checks.sentence()]
-        )
+        result = "failed" if checks.failures else "passed"
+        result = "interrupted" if run["interrupted"] == "verify" else result
+        rows.append(["verify", result, duration(checks.seconds), checks.sentence()])
     elif run["verify"]:
         rows.append(["verify", "not run", "", run["verify"]])
 

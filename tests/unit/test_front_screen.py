@@ -89,6 +89,12 @@ def test_an_interrupted_step_is_said_to_be_so(run):
     )
 
 
+def test_interrupted_checks_have_not_passed(run):
+    screen = render(run(junit=JUNIT, outcome="interrupted", interrupted="verify"), 200, colours=False)
+    assert "verify     interrupted" in screen
+    assert "kernel     changed" in screen
+
+
 def test_several_hosts_are_told_apart(run):
     steps = [{**STEPS[0], "host": host} for host in ("web1", "web2")]
     screen = render(run(steps, hosts=["web1", "web2"]), 200, colours=False)
