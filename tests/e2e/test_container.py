@@ -27,9 +27,11 @@ def test_check_says_what_would_be_done_and_does_nothing(container):
 def test_provisioning_puts_a_lab_on_the_host_and_proves_it(container):
     run = make("provision", f"INVENTORY={container.inventory}")
     assert run.status == 0, run.output
-    assert {name: step["status"] for name, step in run.steps().items()} == {
+    status = {name: step["status"] for name, step in run.steps().items()}
+    # The image is made of today's archive: there may be no update to install.
+    assert status.pop("release_upgrade") in ("ok", "changed")
+    assert status == {
         "preflight": "ok",
-        "release_upgrade": "changed",
         "kernel": "ok",
         "liburing": "changed",
         "samples": "changed",

@@ -84,10 +84,15 @@ def is_commit_id(reference: str) -> bool:
 def digest_of_ours() -> str:
     """Take the digest of our samples' sources as the samples role does.
 
-    It is that of the list that `sha256sum` prints of all files but the built programs, sorted by path.
+    It is that of the list that `sha256sum` prints of all files, sorted by path; built programs and pages for
+    people are left out.
     """
     folder = CATALOG.parent
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "program")
+    files = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "program" and path.suffix != ".md"
+    )
     paths = sorted(f"./{path.relative_to(folder)}" for path in files)
     lines = (f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
