@@ -9,6 +9,9 @@ import yaml
 ADDRESS = "127.0.0.1"
 USER = "lab"
 
+#: Seconds for one command by ssh: an emulated guest under load needs about five to log somebody in.
+PATIENCE = 30
+
 
 def free_port(preferred: int = 0) -> int:
     """Return a port of the loopback address that nobody listens on: the preferred one where possible."""
@@ -42,6 +45,9 @@ def write(folder: Path, name: str, port: int) -> None:
         "User": USER,
         "IdentityFile": f'"{folder / "id_ed25519"}"',
         "PasswordAuthentication": "no",
+        # So that a connection ends some time after its machine does.
+        "ServerAliveInterval": 15,
+        "ServerAliveCountMax": 8,
         **options,
     }
     lines = [f"Host {name}", *(f"    {option} {value}" for option, value in alias.items())]
@@ -63,7 +69,7 @@ def ssh(folder: Path, name: str, *arguments: str) -> list[str]:
 
 
 def answers(folder: Path, name: str, port: int) -> bool:
-    """Return whether a command can be run on the machine by ssh. Takes a few seconds at most."""
+    """Return whether a command can be run on the machine by ssh. Takes half a minute at most."""
     # The user-mode network accepts a connection before the guest does. The cheap question first.
     try:
         with socket.create_connection((ADDRESS, port), timeout=2) as connection:
@@ -72,6 +78,13 @@ def answers(folder: Path, name: str, port: int) -> bool:
                 return False
     except OSError:
         return False
-    command = ssh(folder, name, "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "true")
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    command = ssh(folder, name, "true")
+    command[1:1] = ["-o", "BatchMode=yes"]
+    try:
+        # A guest that goes down meanwhile says no goodbye, and ssh would wait for one.
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return result.returncode == 0

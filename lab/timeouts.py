@@ -13,7 +13,7 @@ ACCELERATOR_PROOF = 5
 #: From power-on to the kernel's first line: firmware and GRUB. 4 s under KVM, about 10 s emulated.
 FIRST_KERNEL_LINE = 12
 #: From the start to an answer of ssh. 5 s under KVM, 25 s emulated on idle cores, 2 s for a container.
-SSH_ANSWER = 60
+SSH_ANSWER = 30
 #: For a machine to switch itself off when asked, before its plug is pulled.
 POWER_OFF = 20
 #: Saving or loading a snapshot of a running virtual machine with its memory.
