@@ -161,23 +161,22 @@ def test_failed_items_are_shown_each_with_its_reason(play):
     assert play.steps() == [step("liburing", "failed", 0, 1, "exit status 3: bad")]
 
 
+RESCUED = {"name": "Try", "block": [shell("Break", "exit 1")], "rescue": [shell("Mend", "true")]}
+
+
 def test_a_failure_that_was_rescued_is_none_in_the_record(play):
-    play.role(
-        "kernel",
-        [
-            {
-                "name": "Try",
-                "block": [shell("Break", "exit 1")],
-                "rescue": [shell("Mend", "true")],
-            },
-            debug("Report", "the old kernel is back"),
-        ],
-    )
-    play.role("samples", [debug("Report", "built")])
+    play.role("kernel", [RESCUED, debug("Report", "the old kernel is back")])
+    play()
+    assert play.steps() == [step("kernel", "changed", 1, 3, "the old kernel is back")]
+
+
+def test_a_failure_that_was_rescued_is_none_even_if_a_later_step_fails(play):
+    play.role("kernel", [RESCUED, debug("Report", "the old kernel is back")])
+    play.role("samples", [{"name": "Judge", "ansible.builtin.fail": {"msg": "no compiler"}}])
     play()
     assert play.steps() == [
         step("kernel", "changed", 1, 3, "the old kernel is back"),
-        step("samples", "ok", 0, 1, "built"),
+        step("samples", "failed", 0, 1, "no compiler"),
     ]
 
 
