@@ -89,18 +89,17 @@ lab-revert: $(venv) ## go back to the state kept under LABEL
 
 # ---- Tests of this repository ----------------------------------------------------------------------------------
 pytest = .venv/bin/python -m pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
-shell-files = $$(git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
+shell-files = $$(git ls-files ':!*.j2' | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
 c-files = $$(git ls-files 'samples/*.c')
 
 .PHONY: test test-unit lint
 test: lint ## lint, unit tests, and whole provisionings of disposable hosts (three quarters of an hour)
-	@lab/system-packages vm
-	@lab/system-packages container
+	@lab/system-packages vm container
 	$(pytest) tests/unit tests/e2e
 test-unit: lint ## lint and the unit tests (a minute)
 	$(pytest) tests/unit
 lint: $(venv) ## every linter, on every file that git knows
-	@lab/system-packages lint
+	@lab/system-packages test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check . || { echo "'.venv/bin/ruff format .' writes them so" >&2; exit 1; }
 	.venv/bin/yamllint --strict .
@@ -121,7 +120,7 @@ help: ## this list
 # content, so that a mere checkout installs nothing.
 $(venv): requirements.lock
 	@if cmp -s requirements.lock $@ && .venv/bin/python -c ''; then touch $@; exit; fi; \
-	lab/system-packages base; \
+	lab/system-packages controller; \
 	"$$PYTHON" -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
 	    "Python %d.%d is too old, 3.10 or later is needed: name one by PYTHON=" % sys.version_info[:2])'; \
 	echo "Installing the tools of requirements.lock in .venv (once, about a minute)"; \
