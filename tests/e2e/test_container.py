@@ -75,7 +75,7 @@ def test_a_program_that_was_changed_is_found_and_built_again(container):
     whole = container.run(f"sha256sum {program}")
     container.run(f"echo x | sudo tee --append {program}")
     failed = make("verify", f"INVENTORY={container.inventory}")
-    assert failed.status == 1
+    assert failed.status != 0
     assert "03_cat_liburing" in failed.output
     code, output = playbook(container, "samples", "-e", "@profiles/archive.yml")
     assert code == 0, output

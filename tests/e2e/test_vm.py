@@ -20,7 +20,7 @@ def release(vm):
 
 @pytest.fixture
 def kernel_without_disk(vm, release, tmp_path):
-    """Make debs of a kernel that starts and finds no root: the machine's own image, under a name without modules.
+    """Make debs of a kernel that starts and finds no root: the machine's own image under another name.
 
     The initramfs made for it lacks the driver of the disk, as a kernel built with a wrong configuration does.
     """
