@@ -24,7 +24,7 @@ class Options:
     overrides: dict[str, object] = field(default_factory=dict)
     check: bool = False
     verbose: bool = False
-    connection: str = "ssh"
+    connection: str = "paramiko"
 
     def expected(self) -> dict[str, object]:
         """Return the role variables as Ansible resolves them: the profile's, overridden by make's."""
@@ -46,7 +46,7 @@ def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
         overrides=role_variables(environment),
         check=_switch(environment, "CHECK"),
         verbose=_switch(environment, "V"),
-        connection=_one_of(environment, "CONNECTION", ("ssh", "paramiko")) or "ssh",
+        connection=_one_of(environment, "CONNECTION", ("paramiko", "ssh")) or "paramiko",
     )
 
 

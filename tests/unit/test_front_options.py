@@ -89,9 +89,9 @@ def test_a_switch_is_1_or_left_out(profiles, value):
 
 
 def test_a_connection_is_one_of_two(profiles):
-    assert read_options({}, profiles).connection == "ssh"
-    assert read_options({"CONNECTION": "paramiko"}, profiles).connection == "paramiko"
-    with pytest.raises(UsageError, match="CONNECTION=telnet: must be ssh or paramiko"):
+    assert read_options({}, profiles).connection == "paramiko"
+    assert read_options({"CONNECTION": "ssh"}, profiles).connection == "ssh"
+    with pytest.raises(UsageError, match="CONNECTION=telnet: must be paramiko or ssh"):
         read_options({"CONNECTION": "telnet"}, profiles)
 
 
