@@ -20,7 +20,7 @@ def seen(host):
         container="systemd-detect-virt --container || true",
         manifest="cat /var/lib/uring-lab/kernel.json 2>/dev/null || true",
         installed="find /boot -maxdepth 1 -name 'vmlinuz-*' -printf '%f\\n' | sed 's/^vmlinuz-//'",
-        versions="dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' 'linux-*'",
+        versions="dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n' 'linux-*' | grep ' installed$'",
         grub_cfg="cat /boot/grub/grub.cfg",
         # grub-editenv makes a file that is not there, even to list it.
         grub_environment="test ! -e /boot/grub/grubenv || grub-editenv /boot/grub/grubenv list",
@@ -77,8 +77,8 @@ def test_the_kernel_packages_are_the_recorded_ones(host, seen, manifest):
     """A package replaced behind the lab's back takes the modules away from under the running kernel."""
     found = {
         package: version
-        for state, package, version in map(str.split, seen["versions"].lines)
-        if state[1:2] == "i"
+        for package, version, state in map(str.split, seen["versions"].lines)
+        if state == "installed"
     }
     for package, version in manifest["packages"].items():
         assert found.get(package) == version, (
