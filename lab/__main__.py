@@ -3,18 +3,25 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 
 from lab import access, console, interrupt, machine
 from lab.errors import LabError, UsageError
 from lab.progress import say
+
+#: What a verb's function is: arguments to exit status.
+Verb = Callable[[argparse.Namespace], int]
 
 #: What a shell reports of a program that Ctrl-C ended.
 INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run a verb and return the exit status: 0, 2 for wrong usage, 69 for a lab that fails, 130 for Ctrl-C."""
-    interrupt.as_exceptions()
+    """Run a verb and return its exit status.
+
+    0 is success, 2 wrong usage, 69 a lab that failed, 130 Ctrl-C.
+    """
+    interrupt.as_exception()
     arguments = _parser().parse_args()
     try:
         return arguments.verb(arguments)
@@ -30,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="Disposable hosts on this computer.")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
-    def verb(name: str, function, text: str) -> argparse.ArgumentParser:  # noqa: ANN001
+    def verb(name: str, function: Verb, text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text)
         sub.set_defaults(verb=function)
         if name != "list":
@@ -67,7 +74,7 @@ def _ssh(arguments: argparse.Namespace) -> int:
 def _console(arguments: argparse.Namespace) -> int:
     found = machine.get(arguments.name)
     if not found.running:
-        raise UsageError(f"{found.name} does not run; what its console said is in {found.directory / 'console.log'}.")
+        raise UsageError(f"{found.name} does not run; its console is in {found.directory / 'console.log'}.")
     if found.kind == "container":
         say("a container has no serial console: following its log; Ctrl-C ends")
         os.execvp("tail", ["tail", "-n", "+1", "-f", str(found.directory / "console.log")])  # noqa: S606
@@ -87,7 +94,8 @@ def _revert(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    say(f"{arguments.name} is removed" if machine.down(arguments.name) else f"there is no machine {arguments.name!r}")
+    removed = machine.down(arguments.name)
+    say(f"{arguments.name} is removed" if removed else f"there is no machine {arguments.name!r}")
     return 0
 
 

@@ -43,8 +43,8 @@ class Accelerator:
     def arguments(self) -> list[str]:
         """QEMU's arguments for it: the same in the proof as in the machine."""
         if self.emulated:
-            # Without cx16: QEMU 7.2 damages the flags after cmpxchg16b when it emulates several processors, and
-            # Linux 6.12 panics of it in five seconds.
+            # Without cx16: QEMU 7.2 damages the flags after cmpxchg16b when it emulates several processors,
+            # and Linux 6.12 panics of it in five seconds.
             return ["-machine", MACHINE, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-cx16"]
         return ["-machine", MACHINE, "-accel", "kvm", "-cpu", "max"]
 
@@ -106,21 +106,21 @@ def prove(candidate: Accelerator) -> str | None:
         command = [
             need(QEMU),
             *candidate.arguments,
-            *["-smp", str(processors()), "-m", "64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+            *["-smp", str(processors()), "-m", "64"],
+            *["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
             *["-device", f"isa-debug-exit,iobase={PORT:#x},iosize=1"],
             *["-drive", f"file={image.name},format=raw,if=ide,snapshot=on"],
         ]
         limit = timeouts.seconds("ACCELERATOR_PROOF")
         try:
             result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                timeout=limit, check=False,
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False
             )
         except subprocess.TimeoutExpired:
             return f"nothing happened within {limit:.0f} s"
     if result.returncode == 2 * BYTE + 1:
         return None
-    said = result.stderr.strip().splitlines()
+    said = result.stderr.decode(errors="replace").strip().splitlines()
     return said[0] if said else f"QEMU ended with status {result.returncode}"
 
 

@@ -14,7 +14,7 @@ TAIL = 25
 
 FIRST_KERNEL_LINE = re.compile(rb"Linux version \d")
 #: After one of these nothing comes any more: from GRUB, and from a kernel.
-STUCK = re.compile(rb"Failed to boot both default and fallback entries|grub rescue>|Kernel panic - not syncing.*")
+STUCK = re.compile(rb"Failed to boot both default and fallback|grub rescue>|Kernel panic - not syncing.*")
 
 #: What moves a terminal's cursor to another place: a new line to us. Firmware and GRUB use plenty of it.
 MOVES = re.compile(r"\x1b\[[0-9;]*[HfJ]|\r+\n?")
@@ -44,6 +44,11 @@ def read(log: Path, since: int = 0) -> bytes:
             return file.read()
     except FileNotFoundError:
         return b""
+
+
+def size(log: Path) -> int:
+    """Return how long a log is by now, in bytes."""
+    return log.stat().st_size if log.exists() else 0
 
 
 def attach(folder: Path) -> None:

@@ -15,6 +15,24 @@ from lab.tool import need
 
 KEEPER = Path(__file__).with_name("keeper.py")
 
+#: A shell script: make the first argument a folder, and unpack the other ones in it, in their order.
+UNPACK = """
+set -eu
+root=$1; shift
+mkdir -m 755 "$root"
+for tar; do tar -x --numeric-owner -C "$root" -f "$tar"; done
+"""
+
+#: A shell script: replace the second tree by a copy of the first; the old one goes when the copy is whole.
+COPY = """
+set -eu
+mkdir -p "${2%/*}"
+rm -rf "$2.new"
+cp -a --reflink=auto "$1" "$2.new"
+rm -rf "$2"
+mv "$2.new" "$2"
+"""
+
 
 def create(state: State, suite: archive.Suite) -> None:
     """Unpack the machine's root."""
@@ -23,10 +41,12 @@ def create(state: State, suite: archive.Suite) -> None:
     root_tar = image.root(suite)
     state.image = str(root_tar)
     root = state.folder / "root"
-    script = 'mkdir -m 755 "$2" && for tar in "$1" "$3"; do tar -x --numeric-owner -C "$2" -f "$tar" || exit; done'
-    arguments = ["sh", "-c", script, "unpack", str(root_tar), str(root), str(state.folder / "identity.tar")]
+    identity_tar = state.folder / "identity.tar"
     with phase(f"unpacking the root of {state.name}"):
-        as_root(arguments, "unpack a container's root with its owners")
+        as_root(
+            ["sh", "-c", UNPACK, "unpack", str(root), str(root_tar), str(identity_tar)],
+            "unpack a container's root with its owners",
+        )
 
 
 def start(state: State) -> None:
@@ -40,7 +60,7 @@ def start(state: State) -> None:
         )
         state.process = Process.of(int(pid_file.read_text()))
         state.save()
-        _wait(state)
+        wait(state)
 
 
 def stop(state: State) -> None:
@@ -80,13 +100,16 @@ def _copy(state: State, source: Path, target: Path, what: str) -> None:
     sync = access.ssh(state.folder, state.name, "sync")
     subprocess.run(sync, stdin=subprocess.DEVNULL, check=False)
     stop(state)
-    script = 'mkdir -p "${2%/*}" && rm -rf "$2.new" && cp -a --reflink=auto "$1" "$2.new" && rm -rf "$2" && mv "$2.new" "$2"'
     with phase(what):
-        as_root(["sh", "-c", script, "copy", str(source), str(target)], "copy a container's root with its owners")
+        as_root(
+            ["sh", "-c", COPY, "copy", str(source), str(target)],
+            "copy a container's root with its owners",
+        )
     start(state)
 
 
-def _wait(state: State) -> None:
+def wait(state: State) -> None:
+    """Wait until a command can be run by ssh. Raises LabError when the container ends or takes too long."""
     limit = timeouts.seconds("SSH_ANSWER")
     until = time.monotonic() + limit
     log = state.folder / "console.log"

@@ -5,6 +5,7 @@ import tarfile
 import uuid
 from pathlib import Path
 
+from lab import scratch as temporary
 from lab.errors import LabError
 from lab.tool import need, run
 
@@ -13,7 +14,7 @@ SCRIPT = Path(__file__).with_name("disk.sh")
 MIB = 1024 * 1024
 #: The EFI system partition: GRUB's program takes less than 1 MiB, FAT32 wants 33.
 ESP_MIB = 64
-#: The root file system. Sparse: it takes what is written. A kernel's debs, its sources and a build need about 6.
+#: The root file system. Sparse: it takes what is written. A kernel's debs and a build need about 3.
 ROOT_MIB = 10 * 1024
 #: In front of the first partition, by custom, and at the end for the second partition table.
 MARGIN_MIB = 1
@@ -28,12 +29,9 @@ def build(root_tar: Path, folder: Path) -> Path:
     Raises LabError when a program is missing or fails.
     """
     pieces = folder / "pieces.tar"
-    with root_tar.open("rb") as stdin, pieces.open("wb") as stdout:
-        run(
-            [need("mmdebstrap"), "--unshare-helper", "sh", "-c", SCRIPT.read_text(), "disk", str(uuid.uuid4()), f"{ROOT_MIB}M"],
-            stdin=stdin,
-            stdout=stdout,
-        )
+    with temporary.folder() as scratch, root_tar.open("rb") as stdin, pieces.open("wb") as stdout:
+        helper = [need("mmdebstrap"), "--unshare-helper", "sh", "-c", SCRIPT.read_text(), SCRIPT.name]
+        run([*helper, str(uuid.uuid4()), f"{ROOT_MIB}M"], stdin=stdin, stdout=stdout, scratch=scratch)
     disk = folder / "disk.raw"
     with disk.open("wb") as file:
         file.truncate((ESP_MIB + ROOT_MIB + 2 * MARGIN_MIB) * MIB)
@@ -56,7 +54,7 @@ def _esp(pieces: Path, disk: Path) -> None:
     # Without -T mformat would take the whole disk for the partition; its unit is a sector of 512 bytes.
     _checked([need("mformat"), "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_MIB * MIB // 512), "::"])
     with disk.open("r+b") as file:
-        # mformat puts a table of one partition into the boot sector, which grub-probe takes for a disk in the disk.
+        # mformat puts a table of partitions into the boot sector: to grub-probe, a disk within the disk.
         file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
         file.write(bytes(SIGNATURE - PARTITION_TABLE))
     _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT"])
@@ -80,4 +78,5 @@ def _root(pieces: Path, disk: Path) -> None:
 def _checked(command: list[str], stdin: bytes = b"") -> None:
     result = subprocess.run(command, input=stdin, capture_output=True, check=False)
     if result.returncode != 0:
-        raise LabError(f"{command[0]} failed: {(result.stderr or result.stdout).decode(errors='replace').strip()}")
+        said = (result.stderr or result.stdout).decode(errors="replace").strip()
+        raise LabError(f"{command[0]} failed: {said}")

@@ -5,17 +5,16 @@
 # Run by `mmdebstrap --unshare-helper`: as root of a user namespace where the caller is not root, and with mounts
 # of its own either way. The programs are the guest's, so a file system has the features its kernel knows, and
 # this computer needs no GRUB.
-# Arguments: the UUID of the file system; its size, as mke2fs takes it.
+# Arguments: the UUID of the file system; its size, as mke2fs takes it. TMPDIR is tidied up by the caller; mounts
+# go with the namespace.
 set -eu
 uuid=$1 size=$2
 
 work=$(mktemp -d)
-trap 'exit 143' HUP INT TERM
-trap 'cd /; umount -l "$work"/root/dev/null "$work"/root/dev "$work"/root/proc "$work"/root/mnt "$work"/root/media 2>/dev/null
-    rm -rf --one-file-system "$work"' EXIT
 mkdir "$work/root" "$work/out"
 cd "$work/root"
-tar -x --numeric-owner --xattrs --xattrs-include='*' -f -
+# A namespace's root may not make devices, and needs none: the guest gets its own from its kernel.
+tar -x --numeric-owner --xattrs --xattrs-include='*' --exclude='./dev/*' -f -
 
 printf 'UUID=%s / ext4 errors=remount-ro 0 1\nLABEL=ESP /boot/efi vfat umask=0077,nofail 0 1\n' "$uuid" >etc/fstab
 mkdir -p boot/efi boot/grub

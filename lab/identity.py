@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.archive import apt_settings
 from lab.tool import need
 
-#: How the guest of a user-mode network (QEMU's and slirp4netns's alike) reaches this computer and its resolver.
+#: How the guest of a user-mode network (QEMU's, slirp4netns's) reaches this computer, and its resolver.
 GATEWAY = "10.0.2.2"
 RESOLVER = "10.0.2.3"
 

@@ -4,19 +4,30 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def as_exceptions() -> None:
-    """Let every signal that asks us to end raise KeyboardInterrupt, even where SIGINT arrived ignored."""
+def as_exception() -> None:
+    """Let the first signal that asks us to end raise KeyboardInterrupt, and ignore all after it.
+
+    An impatient second Ctrl-C must not leave behind what the first one is clearing away.
+    """
     for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _raise_once)
+
+
+def _raise_once(number: int, frame: FrameType | None) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Ignore these signals: a second Ctrl-C must not leave behind what the first one is clearing away."""
+    """Ignore these signals for a while; for callers of the package who have their own way with them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -3,9 +3,8 @@
 A program of its own, without the rest of the package: started by root's Python, it takes what is in this file
 and the standard library. It puts itself into the background once its number is in `keeper.pid`.
 
-Everything of the container lives in namespaces whose first process dies with the keeper: when the keeper ends,
-however it ends, the kernel removes processes, mounts and network. Nothing is left to be tidied up but the
-control groups.
+Everything of the container lives in namespaces whose first process dies with the keeper: however the keeper
+ends, the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
 
 Arguments: the container's name, its folder, the port of the loopback address that leads to its ssh.
 """
@@ -17,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,15 +81,16 @@ def _boot(name: str, port: int) -> int:
         *["--register=no", "--keep-unit", "--settings=no"],
         *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
         *RIGHTS,
-        "--boot",
+        *["--boot", "--", "--show-status=yes"],
     ]
     # The unified hierarchy whatever this computer has: newer releases refuse to boot under the old one.
     environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
     guest = subprocess.Popen(command, env=environment)
     network = None
     try:
-        ours = os.readlink("/proc/self/ns/net")
-        _wait_until(lambda: guest.poll() is not None or os.readlink(f"/proc/{guest.pid}/ns/net") != ours)
+        ours = Path("/proc/self/ns/net").readlink()
+        theirs = Path(f"/proc/{guest.pid}/ns/net")
+        _wait_until(lambda: guest.poll() is not None or theirs.readlink() != ours)
         network = _connect(guest.pid, port)
         return guest.wait()
     finally:
@@ -106,7 +107,8 @@ def _connect(pid: int, port: int) -> subprocess.Popen:
     command = [*TIED, "slirp4netns", "--configure", "--mtu=65520", "--api-socket", str(api), str(pid), "eth0"]
     network = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _wait_until(lambda: api.exists() or network.poll() is not None)
-    forward = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": port, "guest_addr": ADDRESS, "guest_port": 22}
+    forward = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": port}
+    forward |= {"guest_addr": ADDRESS, "guest_port": 22}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PATIENCE)
         connection.connect(str(api))
@@ -119,7 +121,7 @@ def _connect(pid: int, port: int) -> subprocess.Popen:
 
 
 def _join_groups(name: str) -> list[Path]:
-    """Move into control groups of our own, in every hierarchy where systemd in the container makes its own."""
+    """Move into control groups of our own, in every hierarchy where the container makes some."""
     top = Path("/sys/fs/cgroup")
     candidates = [top, top / "systemd", top / "unified"]
     groups = [parent / f"uring-lab-{name}" for parent in candidates if (parent / "cgroup.procs").exists()]
@@ -130,7 +132,7 @@ def _join_groups(name: str) -> list[Path]:
 
 
 def _remove_groups(groups: list[Path]) -> None:
-    """Leave our control groups and remove them with all below. What has just been killed may hold them a moment."""
+    """Leave our control groups and remove them; what has just been killed may hold them a moment longer."""
     for group in groups:
         (group.parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
         _wait_until(lambda group=group: _removed(group), fatal=False)
@@ -143,7 +145,7 @@ def _removed(group: Path) -> bool:
     return not group.exists()
 
 
-def _wait_until(condition, fatal: bool = True) -> None:  # noqa: ANN001
+def _wait_until(condition: Callable[[], bool], fatal: bool = True) -> None:
     until = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > until:

@@ -9,7 +9,7 @@ from lab import access, archive, console, container, identity, lock, paths, vm
 from lab import state as states
 from lab.errors import LabError, UsageError
 from lab.interrupt import shielded
-from lab.progress import say
+from lab.progress import phase, say
 
 KINDS: dict[str, ModuleType] = {"vm": vm, "container": container}
 
@@ -41,7 +41,7 @@ def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> 
 
     `kind` (vm or container) and `suite` default to what the machine is, or else to vm and to this computer's
     own release. Interrupted, it leaves a new machine not at all and an older one switched off.
-    Raises UsageError when a machine of that name is of another kind or suite; LabError when it does not come up.
+    Raises UsageError when a machine of that name is of another kind or suite, LabError when none comes up.
     """
     if kind is not None and kind not in KINDS:
         raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
@@ -114,7 +114,7 @@ def _make(state: states.State) -> None:
 
 
 def _wake(state: states.State) -> None:
-    if state.running and access.answers(state.folder, state.name, state.port):
+    if state.running and _answers(state):
         say(f"{state.name} is up already")
         return
     say(f"{state.name} exists but does not {'answer' if state.running else 'run'}: starting it again")
@@ -125,6 +125,19 @@ def _wake(state: states.State) -> None:
         with shielded():
             KINDS[state.kind].stop(state)
         raise
+
+
+def _answers(state: states.State) -> bool:
+    """Return whether a running machine answers, given the time for a boot: it may be in the midst of one."""
+    if access.answers(state.folder, state.name, state.port):
+        return True
+    try:
+        with phase(f"waiting for {state.name}, which runs but does not answer"):
+            KINDS[state.kind].wait(state)
+    except LabError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def _start(state: states.State) -> None:
@@ -138,8 +151,8 @@ def _same(state: states.State, kind: str | None, suite: str | None) -> None:
     if kind in (None, state.kind) and suite in (None, state.suite):
         return
     raise UsageError(
-        f"{state.name} exists and is a {state.kind} with {state.suite}. Take another NAME, or remove it first: "
-        f"`python -m lab down --name {state.name}`."
+        f"{state.name} exists and is a {state.kind} with {state.suite}. Take another NAME, or remove it "
+        f"first: `python -m lab down --name {state.name}`."
     )
 
 
@@ -161,7 +174,7 @@ def _existing(name: str) -> states.State:
 
 def _running(name: str, label: str) -> states.State:
     if not paths.NAME.fullmatch(label):
-        raise UsageError(f"{label!r} cannot be a snapshot's label: take lower-case letters, digits and hyphens.")
+        raise UsageError(f"{label!r} cannot be a label: take lower-case letters, digits and hyphens.")
     state = _existing(name)
     if not state.running:
         raise UsageError(f"{name} does not run. `python -m lab up --name {name}` starts it.")

@@ -28,7 +28,7 @@ def _sudo(why: str) -> list[str]:
     say(f"root is needed to {why}")
     if not sys.stdin.isatty() or subprocess.run([sudo, "-v"], check=False).returncode != 0:
         raise LabError(
-            f"root is needed to {why}, and sudo does not give it. Run this as a user whom sudo lets, or take a "
-            "virtual machine (KIND=vm), which needs no root."
+            f"root is needed to {why}, and sudo does not give it. Run this as a user whom sudo lets, or "
+            "take a virtual machine (KIND=vm), which needs no root."
         )
     return [sudo, "-n"]

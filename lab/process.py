@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them, known again later without mistaking another for them."""
+"""Processes that outlive the command which started them, and are known again by later ones."""
 
 import os
 import signal
@@ -26,7 +26,10 @@ class Process:
     def alive(self) -> bool:
         """Return whether it still runs. One that has ended and was not waited for does not."""
         stat = _stat(self.pid)
-        return self.boot == boot_id() and stat is not None and stat == (stat[0], self.start) and stat[0] not in "ZX"
+        if stat is None or self.boot != boot_id():
+            return False
+        letter, start = stat
+        return start == self.start and letter not in "ZX"
 
     def end(self, patience: float = 5) -> None:
         """Ask it to end, and after `patience` seconds make it. Returns when it is gone."""

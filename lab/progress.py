@@ -1,4 +1,4 @@
-"""What a person waiting sees: a line when a phase starts, a sign of life while it lasts, a line when it ends."""
+"""What a person who waits sees: a line when a phase starts, signs of life, a line when it ends."""
 
 import sys
 import threading

@@ -7,9 +7,11 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO
 
 from lab.errors import LabError
+from lab.interrupt import shielded
 
 #: Lines of a failed program's own words that an error repeats.
 TAIL = 15
@@ -21,17 +23,23 @@ def run(
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     note: Callable[[str], None] = lambda line: None,
+    scratch: Path | None = None,
 ) -> None:
     """Run a program to its end.
 
     The program has a session of its own. On Ctrl-C it hears of it from us, once, and has the time to tidy up.
-    `note` is called with every line it writes to stderr.
+    `note` is called with every line it writes to stderr; `scratch` is where it puts its temporary files.
     Raises LabError with its last words when it fails or does not exist.
     """
     said: deque[str] = deque(maxlen=TAIL)
     try:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(scratch)} if scratch else None,
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise missing(command[0]) from error
@@ -41,10 +49,11 @@ def run(
             note(said[-1])
         status = process.wait()
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.stderr.read()
-        process.wait()
+        with shielded():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.stderr.read()
+            process.wait()
         raise
     if status != 0:
         raise LabError("\n".join([f"{command[0]} failed (status {status}). Its last words:", *said]))
@@ -61,4 +70,5 @@ def need(program: str) -> str:
 
 def missing(program: str) -> LabError:
     """Return the error for a program that is not installed."""
-    return LabError(f"{program} is not installed here: `lab/system-packages vm container` installs what is missing.")
+    remedy = "`lab/system-packages vm container` installs what is missing"
+    return LabError(f"{program} is not installed here: {remedy}.")

@@ -1,4 +1,4 @@
-"""Virtual machines: an overlay over an image's disk, and a QEMU that outlives the command which started it."""
+"""Virtual machines: an overlay over an image's disk, and a QEMU that outlives the command behind it."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from lab.tool import need
 
 
 class SilentKernelError(LabError):
-    """The kernel did not say a word within its time: under KVM, that is KVM's fault until proved otherwise."""
+    """The kernel did not say a word within its time; under KVM, that is taken for KVM's fault."""
 
 
 def create(state: State, suite: archive.Suite) -> None:
@@ -68,14 +68,14 @@ def revert(state: State, label: str) -> None:
     """Put the running machine back to a label, and its clock to now."""
     with phase(f"putting {state.name} back to {label}"):
         qemu.load(state.folder, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
-        wait(state, timeouts.seconds("SSH_ANSWER", emulated=state.emulated))
+        wait(state)
         clock = access.ssh(state.folder, state.name, "sudo", "date", "-s", f"@{int(time.time())}")
         subprocess.run(clock, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
 
 
 def _boot(state: State, chosen: accelerator.Accelerator) -> None:
     log = state.folder / "console.log"
-    since = log.stat().st_size if log.exists() else 0
+    since = console.size(log)
     with phase(f"booting {state.name} (virtual machine, ssh on port {state.port})") as note:
         with (state.folder / "qemu.log").open("wb") as errors:
             process = subprocess.Popen(
@@ -93,7 +93,7 @@ def _boot(state: State, chosen: accelerator.Accelerator) -> None:
         note("firmware and GRUB")
         _wait_for_kernel(state, log, since, process)
         note("Linux")
-        wait(state, timeouts.seconds("SSH_ANSWER", emulated=chosen.emulated), since, process)
+        wait(state, since, process)
 
 
 def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Popen) -> None:
@@ -109,12 +109,15 @@ def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Po
         time.sleep(0.2)
 
 
-def wait(state: State, limit: float, since: int = 0, process: subprocess.Popen | None = None) -> None:
+def wait(state: State, since: int | None = None, process: subprocess.Popen | None = None) -> None:
     """Wait until a command can be run by ssh.
 
+    `since` is the position in the console's log from where on trouble counts (default: from now on).
     Raises LabError, with the end of the console, when the machine dies, panics or takes too long.
     """
     log = state.folder / "console.log"
+    since = console.size(log) if since is None else since
+    limit = timeouts.seconds("SSH_ANSWER", emulated=state.emulated)
     until = time.monotonic() + limit
     while not access.answers(state.folder, state.name, state.port):
         _fail_if_lost(state, log, since, process)
@@ -136,8 +139,7 @@ def _fail_if_lost(state: State, log: Path, since: int, process: subprocess.Popen
     said = (state.folder / "qemu.log").read_text(errors="replace").strip()
     status = f" with status {process.returncode}" if process else ""
     raise LabError(
-        f"{state.name}: QEMU ended{status} while the machine was starting. {said}\n"
-        f"{console.tail(log)}"
+        f"{state.name}: QEMU ended{status} while the machine was starting. {said}\n{console.tail(log)}"
     )
 
 

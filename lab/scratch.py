@@ -1,0 +1,31 @@
+"""A folder for the work of a user namespace's root, who is somebody else outside of it, and its removal."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.interrupt import shielded
+from lab.tool import need
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder where every user may put things, and remove it with all that was put there.
+
+    Programs find it by TMPDIR. They tidy up behind themselves, but not when they are killed.
+    """
+    made = Path(tempfile.mkdtemp(prefix="uring-lab-"))
+    made.chmod(0o1777)
+    try:
+        yield made
+    finally:
+        with shielded():
+            left = [str(path) for path in made.iterdir()]
+            if left:
+                # What belongs to the namespace's root only that root can remove.
+                helper = [need("mmdebstrap"), "--unshare-helper", "rm", "-rf", "--one-file-system", *left]
+                subprocess.run(helper, capture_output=True, start_new_session=True, check=False)
+            shutil.rmtree(made, ignore_errors=True)
