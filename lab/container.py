@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import access, archive, console, image, timeouts
 from lab.errors import LabError
+from lab.interrupt import deferred
 from lab.privilege import as_root
 from lab.process import Process
 from lab.progress import phase
@@ -54,12 +55,13 @@ def start(state: State) -> None:
     with phase(f"booting {state.name} (container, ssh on port {state.port})"):
         pid_file = state.folder / "keeper.pid"
         pid_file.unlink(missing_ok=True)
-        as_root(
-            [sys.executable, "-I", str(KEEPER), state.name, str(state.folder), str(state.port)],
-            "start a container",
-        )
-        state.process = Process.of(int(pid_file.read_text()))
-        state.save()
+        with deferred():
+            as_root(
+                [sys.executable, "-I", str(KEEPER), state.name, str(state.folder), str(state.port)],
+                "start a container",
+            )
+            state.process = Process.of(int(pid_file.read_text()))
+            state.save()
         wait(state)
 
 

@@ -10,6 +10,9 @@
 set -eu
 uuid=$1 size=$2
 
+# An unprivileged user's has no programs of the system administrator.
+PATH=$PATH:/usr/sbin:/sbin
+
 work=$(mktemp -d)
 mkdir "$work/root" "$work/out"
 cd "$work/root"

@@ -100,9 +100,7 @@ def _build_root(suite: archive.Suite, folder: Path) -> None:
     with temporary.folder() as scratch, phase(what) as note:
         run(
             [
-                need("mmdebstrap"),
-                # root where we are root, else a user namespace: never fakechroot or the like.
-                f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+                *_bootstrap(),
                 "--variant=apt",
                 "--format=tar",
                 f"--include={','.join([*PACKAGES, suite.kernel])}",
@@ -116,6 +114,13 @@ def _build_root(suite: archive.Suite, folder: Path) -> None:
             scratch=scratch,
         )
     settings.unlink()
+
+
+def _bootstrap() -> list[str]:
+    """Return mmdebstrap as root where we are root, else in a user namespace; its mounts are its own."""
+    if os.geteuid() == 0:
+        return [need("unshare"), "--mount", need("mmdebstrap"), "--mode=root"]
+    return [need("mmdebstrap"), "--mode=unshare"]
 
 
 def _build_disk(suite: archive.Suite, root_tar: Path, folder: Path) -> None:

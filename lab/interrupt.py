@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -26,14 +26,31 @@ def _raise_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
+def deferred() -> Iterator[None]:
+    """Hold these signals back for a moment: while something is started, until it is known what to end."""
+    arrived: list[int] = []
+    with _handled_by(lambda number, frame: arrived.append(number)):
+        yield
+    if arrived:
+        signal.raise_signal(arrived[0])
+
+
+@contextmanager
 def shielded() -> Iterator[None]:
     """Ignore these signals for a while; for callers of the package who have their own way with them."""
+    with _handled_by(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: signal.Handlers | Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    # Python hears of signals in its main thread alone.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

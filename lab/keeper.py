@@ -10,6 +10,7 @@ Arguments: the container's name, its folder, the port of the loopback address th
 """
 
 import json
+import math
 import os
 import signal
 import socket
@@ -35,9 +36,14 @@ RIGHTS = (
     "--capability=CAP_NET_ADMIN",
 )
 
+#: The signals that told us to end.
+asked_to_end: list[int] = []
+
 
 def main() -> None:
     """Keep the container until it powers off or we are told to end."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     name, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if os.fork():
         _wait_until((folder / "keeper.pid").exists)
@@ -45,12 +51,11 @@ def main() -> None:
     os.setsid()
     os.chdir(folder)
     _redirect(folder / "console.log")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    # A mark, which every wait looks at: an exception could come in the midst of starting a process.
+    signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.append(number))
     groups = _join_groups(name)
-    _publish(folder / "keeper.pid")
     try:
+        _publish(folder / "keeper.pid")
         while _boot(name, port) == REBOOT:
             print("lab: the container reboots", flush=True)
     finally:
@@ -79,9 +84,9 @@ def _boot(name: str, port: int) -> int:
         *["systemd-nspawn", "--quiet", "--directory=root", f"--machine={name}", f"--hostname={name}"],
         # Neither systemd nor systemd-machined need run on this computer.
         *["--register=no", "--keep-unit", "--settings=no"],
-        *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
+        *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"],
         *RIGHTS,
-        *["--boot", "--", "--show-status=yes"],
+        "--boot",
     ]
     # The unified hierarchy whatever this computer has: newer releases refuse to boot under the old one.
     environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
@@ -92,7 +97,8 @@ def _boot(name: str, port: int) -> int:
         theirs = Path(f"/proc/{guest.pid}/ns/net")
         _wait_until(lambda: guest.poll() is not None or theirs.readlink() != ours)
         network = _connect(guest.pid, port)
-        return guest.wait()
+        _wait_until(lambda: guest.poll() is not None, patience=math.inf)
+        return guest.returncode
     finally:
         for child in (guest, network):
             if child:
@@ -105,7 +111,7 @@ def _connect(pid: int, port: int) -> subprocess.Popen:
     api = Path("slirp.sock")
     api.unlink(missing_ok=True)
     command = [*TIED, "slirp4netns", "--configure", "--mtu=65520", "--api-socket", str(api), str(pid), "eth0"]
-    network = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    network = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _wait_until(lambda: api.exists() or network.poll() is not None)
     forward = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": port}
     forward |= {"guest_addr": ADDRESS, "guest_port": 22}
@@ -135,7 +141,9 @@ def _remove_groups(groups: list[Path]) -> None:
     """Leave our control groups and remove them; what has just been killed may hold them a moment longer."""
     for group in groups:
         (group.parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
-        _wait_until(lambda group=group: _removed(group), fatal=False)
+        until = time.monotonic() + PATIENCE
+        while not _removed(group) and time.monotonic() < until:
+            time.sleep(0.02)
 
 
 def _removed(group: Path) -> bool:
@@ -145,13 +153,14 @@ def _removed(group: Path) -> bool:
     return not group.exists()
 
 
-def _wait_until(condition: Callable[[], bool], fatal: bool = True) -> None:
-    until = time.monotonic() + PATIENCE
+def _wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait for something. Raises SystemExit when it does not come, or we are asked to end meanwhile."""
+    until = time.monotonic() + patience
     while not condition():
+        if asked_to_end:
+            raise SystemExit(0)
         if time.monotonic() > until:
-            if fatal:
-                raise SystemExit(f"the container's keeper waited {PATIENCE} s for nothing")
-            return
+            raise SystemExit(f"the container's keeper waited {patience} s for nothing")
         time.sleep(0.02)
 
 

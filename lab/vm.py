@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import accelerator, access, archive, console, image, qemu, timeouts
 from lab.errors import LabError
+from lab.interrupt import deferred
 from lab.process import Process
 from lab.progress import phase, say
 from lab.state import State
@@ -77,23 +78,28 @@ def _boot(state: State, chosen: accelerator.Accelerator) -> None:
     log = state.folder / "console.log"
     since = console.size(log)
     with phase(f"booting {state.name} (virtual machine, ssh on port {state.port})") as note:
-        with (state.folder / "qemu.log").open("wb") as errors:
-            process = subprocess.Popen(
-                qemu.command(state.name, state.port, chosen),
-                cwd=state.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                # Neither a later command's Ctrl-C nor the end of this terminal is meant for it.
-                start_new_session=True,
-            )
-        state.emulated = chosen.emulated
-        state.process = Process.of(process.pid)
-        state.save()
+        process = _power_on(state, chosen)
         note("firmware and GRUB")
         _wait_for_kernel(state, log, since, process)
         note("Linux")
         wait(state, since, process)
+
+
+def _power_on(state: State, chosen: accelerator.Accelerator) -> subprocess.Popen:
+    with (state.folder / "qemu.log").open("wb") as errors, deferred():
+        process = subprocess.Popen(
+            qemu.command(state.name, state.port, chosen),
+            cwd=state.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            # Neither a later command's Ctrl-C nor the end of this terminal is meant for it.
+            start_new_session=True,
+        )
+        state.process = Process.of(process.pid)
+        state.emulated = chosen.emulated
+        state.save()
+    return process
 
 
 def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Popen) -> None:
