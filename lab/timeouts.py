@@ -4,6 +4,7 @@ Every constant can be overridden by an environment variable, URING_LAB_TIMEOUT_ 
 measure work inside a guest are multiplied by EMULATION_FACTOR where the guest's processor is emulated.
 """
 
+import math
 import os
 
 from lab.errors import UsageError
@@ -41,6 +42,6 @@ def _value(name: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value <= 0:
+    if not 0 < value < math.inf:
         raise UsageError(f"{variable}={text!r}: a number of seconds above 0 was expected.")
     return value

@@ -1,0 +1,101 @@
+"""An image is built once for what it is made of, whole or not at all."""
+
+import dataclasses
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lab import archive, image, lock
+
+
+@pytest.fixture
+def suite():
+    return archive.suite("bookworm")
+
+
+def test_a_key_changes_with_each_input(suite, monkeypatch):
+    sources = archive.sources(suite, [])
+    keys = {image.key(suite, sources)}
+    keys.add(image.key(dataclasses.replace(suite, name="trixie"), sources))
+    keys.add(image.key(dataclasses.replace(suite, kernel="linux-image-amd64"), sources))
+    keys.add(image.key(suite, sources[:1]))
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "strace"))
+    keys.add(image.key(suite, sources))
+    monkeypatch.setattr(image, "FORMAT", image.FORMAT + 1)
+    keys.add(image.key(suite, sources))
+    monkeypatch.setattr(image.disk, "ROOT_MIB", image.disk.ROOT_MIB + 1)
+    keys.add(image.key(suite, sources))
+    assert len(keys) == 7
+
+
+def test_a_key_is_the_same_for_the_same_inputs(suite):
+    assert image.key(suite, ["a"]) == image.key(suite, ["a"])
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(archive, "trusted_targets", list)
+    return tmp_path
+
+
+def test_an_image_is_built_once(cache, suite, monkeypatch):
+    built = []
+
+    def build(suite, folder):
+        built.append(suite.name)
+        (folder / "root.tar").write_text("root")
+
+    monkeypatch.setattr(image, "_build_root", build)
+    assert image.root(suite) == image.root(suite)
+    assert built == ["bookworm"]
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
+def test_a_build_that_ends_early_leaves_nothing(cache, suite, monkeypatch, fault):
+    def build(suite, folder):
+        (folder / "root.tar").write_text("half")
+        raise fault
+
+    monkeypatch.setattr(image, "_build_root", build)
+    with pytest.raises(fault):
+        image.root(suite)
+    assert not [path for path in cache.rglob("*") if not path.is_dir()]
+    assert not list(cache.rglob("*.partial"))
+
+
+def test_what_a_killed_build_left_is_cleared_away(cache, suite, monkeypatch):
+    monkeypatch.setattr(image, "_build_root", lambda suite, folder: (folder / "root.tar").write_text("whole"))
+    folder = cache / "uring-lab/images" / f"bookworm-{image.key(suite, archive.sources(suite, []))}"
+    (folder / "root.tar.partial").mkdir(parents=True)
+    (folder / "root.tar.partial/root.tar").write_text("half")
+    assert image.root(suite).read_text() == "whole"
+
+
+def test_of_two_builds_that_race_one_builds(cache, suite, monkeypatch):
+    built = []
+
+    def build(suite, folder):
+        time.sleep(0.1)
+        built.append(suite.name)
+        (folder / "root.tar").write_text("root")
+
+    monkeypatch.setattr(image, "_build_root", build)
+    threads = [threading.Thread(target=image.root, args=(suite,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == ["bookworm"]
+
+
+def test_a_lock_ends_with_its_holder(tmp_path):
+    folder = tmp_path / "machine"
+    code = f"import lab.lock, pathlib, os\nwith lab.lock.held(pathlib.Path({str(folder)!r})): os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with lock.held(folder):
+        pass
+    assert list(folder.iterdir()) == []
