@@ -3,8 +3,10 @@
 The tests build on one another, in the order in which a user would go.
 """
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -268,6 +270,79 @@ def test_an_interrupted_run_says_so_and_lets_go_of_the_host(container):
     assert "Traceback" not in output
     again = make("provision", f"INVENTORY={container.inventory}")
     assert again.status == 0, again.output
+
+
+MAKE_REPOSITORIES = r"""
+set -eu
+exec 3<&0 </dev/null  # the samples come by standard input, which apt would read
+sudo apt-get update >&2
+sudo apt-get install --yes --no-install-recommends git dpkg-dev >&2
+sudo git config --system safe.directory '*'
+git config --global user.name test && git config --global user.email test@example.org
+rm -rf /tmp/git && mkdir -p /tmp/git/apt /tmp/git/lists/partial && cd /tmp/git
+. /etc/os-release
+uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $VERSION_CODENAME")
+echo "deb-src $uri $VERSION_CODENAME main" > sources
+cat > conf <<'CONF'
+Dir::Etc::sourcelist "/tmp/git/sources";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "/tmp/git/lists";
+Dir::Cache "/tmp/git/apt";
+CONF
+APT_CONFIG=/tmp/git/conf apt-get update >&2
+APT_CONFIG=/tmp/git/conf apt-get source --only-source liburing >&2
+mv liburing-*/ liburing && rm -rf liburing/.pc
+git init --quiet liburing && git -C liburing add --all --force && git -C liburing commit --quiet --message all
+git -C liburing tag liburing-test
+mkdir samples && tar -xzf - -C samples <&3
+git init --quiet samples && git -C samples add --all && git -C samples commit --quiet --message all
+chmod -R a+rX /tmp/git
+git -C liburing rev-parse HEAD
+git -C samples rev-parse HEAD
+"""
+
+
+@pytest.fixture
+def repositories(container, tmp_path):
+    """Make git repositories on the host in the shape of the upstream ones, and return their commits.
+
+    The archive's source package stands for liburing's; our own programs, in the layout of the article's
+    repository, for its own.
+    """
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "samples", tree, ignore=shutil.ignore_patterns("program"))
+    shutil.move(tree / "05_webserver_liburing/public", tree / "public")
+    with (tree / "05_webserver_liburing/main.c").open("a") as main:
+        main.write('#include "http.c"\n')  # upstream's server is built of one file
+    packed = subprocess.run(["tar", "-cz", "-C", tree, "."], check=True, capture_output=True)
+    ssh = ["ssh", "-F", container.ssh_config, container.name, MAKE_REPOSITORIES]
+    made = subprocess.run(ssh, input=packed.stdout, check=True, stdout=subprocess.PIPE)
+    return made.stdout.decode().split()
+
+
+def test_sources_from_git_are_built_at_their_commits_and_built_once(container, repositories, tmp_path):
+    liburing, samples = repositories
+    variables = {
+        "liburing_source": "git",
+        "liburing_git_url": "file:///tmp/git/liburing",
+        "liburing_git_ref": "liburing-test",
+        "samples_source": "all",
+        "samples_git_url": "file:///tmp/git/samples",
+        "samples_git_commit": samples,
+    }
+    for changed in (True, False):
+        for name in ("liburing", "samples"):
+            code, output = playbook(container, name, "-e", json.dumps(variables))
+            assert code == 0, output
+            assert bool(re.search(r"changed=[1-9]", output)) == changed, output
+    assert json.loads(container.run("cat /var/lib/uring-lab/liburing.json"))["commit"] == liburing
+    manifest = json.loads(container.run("cat /var/lib/uring-lab/samples.json"))
+    assert manifest["sources"]["upstream"]["commit"] == samples
+    assert len(manifest["samples"]) == 10
+    expect = tmp_path / "expect.json"
+    expect.write_text(json.dumps(variables))
+    checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
+    assert checks.returncode == 0, checks.stdout
 
 
 def test_rollback_takes_everything_back(container):
