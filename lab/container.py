@@ -1,5 +1,6 @@
 """Containers: an image's root under systemd-nspawn, with a network of their own. They share this kernel."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -76,8 +77,10 @@ def stop(state: State) -> None:
 
 def remove(state: State) -> None:
     """Remove all of the machine."""
-    if state.folder.exists():
-        as_root(["rm", "-rf", "--one-file-system", str(state.folder)], "remove a container's root")
+    trees = [str(tree) for tree in (state.folder / "root", state.folder / "snapshots") if tree.exists()]
+    if trees:
+        as_root(["rm", "-rf", "--one-file-system", *trees], "remove a container's root")
+    shutil.rmtree(state.folder)
 
 
 def snapshot(state: State, label: str) -> None:
