@@ -1,5 +1,6 @@
 """From the variables of make to the variables of the roles."""
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from frontdoor.errors import UsageError
+from frontdoor.variables_page import ROLES, specification
 
 # A git tag or commit; neither an option of git (-x) nor a source of another kind (path:x).
 _GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -48,6 +50,23 @@ def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
         verbose=_switch(environment, "V"),
         connection=_one_of(environment, "CONNECTION", ("paramiko", "ssh")) or "paramiko",
     )
+
+
+def check_profile(path: Path) -> None:
+    """Hold a profile to the variables that the roles know: Ansible passes over a misspelt one in silence.
+
+    Raises UsageError, naming the nearest right name.
+    """
+    try:
+        named = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+    known = [name for role in ROLES for name in specification(role)["options"]]
+    for name in named if isinstance(named, dict) else [str(named)]:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; docs/variables.md lists them all"
+            raise UsageError(f"{path.name}: no role knows the variable {name}{hint}")
 
 
 def role_variables(environment: Mapping[str, str]) -> dict[str, object]:

@@ -12,8 +12,8 @@ ROLES = ("preflight", "release_upgrade", "kernel", "liburing", "samples")
 
 HEAD = """# Role variables
 
-Made from `roles/*/meta/argument_specs.yml` by `make docs`. The roles' defaults hold where neither the profile nor
-the command line says otherwise.
+Made from `roles/*/meta/argument_specs.yml` by `make docs`. The roles' defaults hold where neither the
+profile nor the command line says otherwise.
 """
 
 

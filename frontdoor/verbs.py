@@ -10,7 +10,7 @@ from frontdoor import run, sshconfig, target
 from frontdoor.errors import InfrastructureError, Interrupted, UsageError
 from frontdoor.labhost import lab_inventory
 from frontdoor.lock import HostLock
-from frontdoor.options import Options, read_options
+from frontdoor.options import Options, check_profile, read_options
 from frontdoor.probe import probe
 from frontdoor.run import Run
 
@@ -52,6 +52,7 @@ def report(_environment: Mapping[str, str]) -> int:
 
 def _options(environment: Mapping[str, str]) -> Options:
     options = read_options(environment, run.ROOT / "profiles")
+    check_profile(options.profile_path)
     target.chosen(environment)
     run.check_variables(options)
     return options

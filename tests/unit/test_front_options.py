@@ -1,11 +1,12 @@
 """What the variables of make mean to the roles."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from frontdoor.errors import UsageError
-from frontdoor.options import read_options, role_variables
+from frontdoor.options import check_profile, read_options, role_variables
 
 
 @pytest.fixture
@@ -98,3 +99,19 @@ def test_a_connection_is_one_of_two(profiles):
 def test_what_is_expected_is_the_profile_overridden_by_the_command_line(profiles):
     options = read_options({"PROFILE": "archive", "KERNEL": "keep"}, profiles)
     assert options.expected() == {"kernel_source": "keep", "samples_source": "ours"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kernal_source: keep\n", "no role knows the variable kernal_source; did you mean kernel_source?"),
+        ("zzz: 1\n", "mine.yml: no role knows the variable zzz; docs/variables.md lists them all"),
+        ("kernel_source: [\n", "mine.yml is no YAML"),
+        ("just a word\n", "no role knows the variable just a word"),
+    ],
+)
+def test_a_profile_with_a_misspelt_variable_is_refused(tmp_path, text, says):
+    profile = tmp_path / "mine.yml"
+    profile.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(says)):
+        check_profile(profile)

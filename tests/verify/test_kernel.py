@@ -20,7 +20,8 @@ def seen(host):
         container="systemd-detect-virt --container || true",
         manifest="cat /var/lib/uring-lab/kernel.json 2>/dev/null || true",
         installed="find /boot -maxdepth 1 -name 'vmlinuz-*' -printf '%f\\n' | sed 's/^vmlinuz-//'",
-        versions="dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n' 'linux-*' | grep ' installed$'",
+        versions="dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n' 'linux-*'"
+        " | grep ' installed$'",
         grub_cfg="cat /boot/grub/grub.cfg",
         # grub-editenv makes a file that is not there, even to list it.
         grub_environment="test ! -e /boot/grub/grubenv || grub-editenv /boot/grub/grubenv list",
