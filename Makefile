@@ -103,7 +103,7 @@ lint: $(venv) ## every linter, on every file that git knows
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check . || { echo "'.venv/bin/ruff format .' writes them so" >&2; exit 1; }
 	.venv/bin/yamllint --strict .
-	.venv/bin/ansible-lint --quiet
+	PATH="$$PWD/.venv/bin:$$PATH" ansible-lint -q
 	shellcheck $(shell-files)
 	.venv/bin/clang-format --dry-run -Werror $(c-files)
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done

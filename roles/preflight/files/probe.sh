@@ -1,3 +1,4 @@
+#!/bin/sh
 # What a later step needs to know of a host, as NAME=VALUE lines. Plain sh, read-only, no Python:
 # it must answer on any host, so that the answer can be a sentence and not a traceback.
 PATH=$PATH:/usr/sbin:/sbin
