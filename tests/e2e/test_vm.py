@@ -18,23 +18,19 @@ def release(vm):
     return vm.run("uname -r").strip()
 
 
-@pytest.fixture
-def kernel_without_disk(vm, release, tmp_path):
-    """Make debs of a kernel that starts and finds no root: the machine's own image under another name.
+def kernel_debs(vm, release, name, folder, config=True):
+    """Make the deb of a kernel that starts and finds no root: the machine's own image under another name.
 
-    The initramfs made for it lacks the driver of the disk, as a kernel built with a wrong configuration does.
+    The initramfs made for it has no driver for the disk, like that of a kernel configured wrongly.
+    Without the file of its configuration not even an initramfs can be made for it.
     """
-    name = "9.9.9-nodisk"
-    tree = tmp_path / "tree"
-    (tree / "DEBIAN").mkdir(parents=True)
-    for folder in ("boot", f"lib/modules/{name}"):
-        (tree / folder).mkdir(parents=True)
-    image = subprocess.run(
-        ["ssh", "-F", vm.ssh_config, vm.name, f"sudo cat /boot/vmlinuz-{release}"],
-        check=True,
-        capture_output=True,
-    )
-    (tree / f"boot/vmlinuz-{name}").write_bytes(image.stdout)
+    tree = folder / "tree"
+    for part in ("DEBIAN", "boot", f"lib/modules/{name}"):
+        (tree / part).mkdir(parents=True)
+    for file in ("vmlinuz", "config") if config else ("vmlinuz",):
+        cat = ["ssh", "-F", vm.ssh_config, vm.name, f"sudo cat /boot/{file}-{release}"]
+        content = subprocess.run(cat, check=True, capture_output=True).stdout
+        (tree / f"boot/{file}-{name}").write_bytes(content)
     for file in ("order", "builtin"):
         (tree / f"lib/modules/{name}/modules.{file}").touch()
     (tree / "DEBIAN/control").write_text(
@@ -42,39 +38,38 @@ def kernel_without_disk(vm, release, tmp_path):
         "Maintainer: nobody <nobody@example.org>\nDescription: a kernel that finds no disk, made by a test\n"
     )
     # What the scripts of a kernel's package do: initramfs and GRUB by the hooks of the distribution.
-    for script, hook in (("postinst", "postinst.d"), ("postrm", "postrm.d")):
+    for script in ("postinst", "postrm"):
         path = tree / "DEBIAN" / script
-        path.write_text(
-            f"#!/bin/sh\nset -e\nrun-parts --arg={name} --arg=/boot/vmlinuz-{name} /etc/kernel/{hook}\n"
-        )
+        hooks = f"run-parts --arg={name} --arg=/boot/vmlinuz-{name} /etc/kernel/{script}.d"
+        path.write_text(f"#!/bin/sh\nset -e\n{hooks}\n")
         path.chmod(0o755)
-    folder = tmp_path / "debs"
-    folder.mkdir()
-    subprocess.run(
-        [
-            "dpkg-deb",
-            "--build",
-            "--root-owner-group",
-            "-Zgzip",
-            tree,
-            folder / f"linux-image-{name}_1_amd64.deb",
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return folder
+    debs = folder / "debs"
+    debs.mkdir()
+    build = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", tree, debs / f"linux-image-{name}.deb"]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    return debs
 
 
 def default_entry(vm):
     return vm.run("sudo grub-editenv /boot/grub/grubenv list")
 
 
-def test_a_kernel_that_cannot_boot_gives_way_to_the_old_one_by_itself(vm, release, kernel_without_disk):
-    code, output = playbook(
-        vm, "kernel", "-e", "kernel_source=debs", "-e", f"kernel_debs_folder={kernel_without_disk}"
-    )
+def try_kernel(vm, debs):
+    code, output = playbook(vm, "kernel", "-e", "kernel_source=debs", "-e", f"kernel_debs_folder={debs}")
     assert code != 0
-    assert f"the trial boot of 9.9.9-nodisk failed, {release} came up" in " ".join(output.split())
+    return " ".join(output.split())
+
+
+def test_a_kernel_that_cannot_be_installed_is_taken_back(vm, release, tmp_path):
+    output = try_kernel(vm, kernel_debs(vm, release, "9.9.9-noconfig", tmp_path, config=False))
+    assert "could not be installed and were removed again" in output
+    assert vm.run("sudo dpkg --audit") == ""
+    assert vm.run("ls /boot/*noconfig* /var/lib/uring-lab/kernel.json 2>/dev/null || true") == ""
+
+
+def test_a_kernel_that_cannot_boot_gives_way_to_the_old_one_by_itself(vm, release, tmp_path):
+    output = try_kernel(vm, kernel_debs(vm, release, "9.9.9-nodisk", tmp_path))
+    assert f"the trial boot of 9.9.9-nodisk failed, {release} came up" in output
     assert vm.run("uname -r").strip() == release
     grubenv = default_entry(vm)
     assert f"gnulinux-{release}-advanced" in grubenv
