@@ -33,7 +33,8 @@ def read_checks(junit: Path) -> Checks | None:
     if not junit.exists():
         return None
     # Written by our own pytest a moment ago: not the hostile XML that the rule has in mind.
-    cases = list(ElementTree.parse(junit).iter("testcase"))  # noqa: S314
+    tree = ElementTree.parse(junit)  # noqa: S314
+    cases = list(tree.iter("testcase"))
     failures = []
     skipped = 0
     for case in cases:
@@ -43,7 +44,7 @@ def read_checks(junit: Path) -> Checks | None:
                 lines = (found.get("message") or found.text or "").strip().splitlines()
                 failures.append((case.get("name", "?"), lines[0] if lines else ""))
                 break
-    seconds = sum(float(suite.get("time", 0)) for suite in ElementTree.parse(junit).iter("testsuite"))  # noqa: S314
+    seconds = sum(float(suite.get("time", 0)) for suite in tree.iter("testsuite"))
     return Checks(len(cases) - skipped - len(failures), skipped, seconds, failures)
 
 
