@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Ansible module: what kernels a host has, which one runs and which one boots next."""
+"""Ansible module: what kernels a host has, which one boots next, and what the host can do with another."""
 
 DOCUMENTATION = r"""
 module: kernel_state
-short_description: Tell what kernels a host has, which one runs and which one boots next
+short_description: Tell what kernels a host has, which one boots next, and what it can do with another
 description:
   - Reads only. Gathers in one round trip what would be half a dozen tasks.
 options:
@@ -30,15 +30,48 @@ manifest:
   description: The manifest, or an empty dict.
 installed:
   description: Those of the manifest's packages that are installed in just the version it names.
+secure_boot:
+  description: Whether the firmware, or shim in its name, boots signed kernels alone.
+bootloader:
+  description: >-
+    What has booted the host: C(grub), C(systemd-boot), C(extlinux), C(flash-kernel), C(u-boot), or C(none)
+    of them.
+grubenv_filesystem:
+  description: The type of the file system that GRUB's environment block lies on.
+grubenv_devices:
+  description: The types of the devices under it, as lsblk names them.
+free:
+  description: Free space of C(boot) and C(root), in MiB.
+own_boot:
+  description: Whether /boot is a file system of its own.
+initramfs:
+  description: The size of the largest initramfs, in MiB, or 0.
+headers:
+  description: The releases whose headers are installed.
+dpkg_zstd:
+  description: Whether dpkg unpacks debs that are packed by zstd.
+dkms:
+  description: >-
+    What DKMS has built for the running kernel: C(name), C(version), and C(loaded), those of its modules that
+    are loaded.
+systemd:
+  description: The version of systemd, an integer.
+boot_seconds:
+  description: How long the last boot took, until all was up; 0 where that is not known.
+watchdog:
+  description: The C(device) and C(identity) of the first watchdog, empty where there is none.
 """
 
 import json
 import os
 
+from ansible.module_utils import firmware, host, storage
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.grub import entries, environment
 
-GRUBENV = "/boot/grub/grubenv"
+GRUB = "/boot/grub"
+GRUBENV = f"{GRUB}/grubenv"
+GRUB_CFG = f"{GRUB}/grub.cfg"
 
 
 def read(path):
@@ -59,33 +92,64 @@ def installed_versions(module, packages):
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
 
 
+def kernels(module, manifest):
+    """Return what is known of the kernels that are there."""
+    grubenv = {}
+    # grub-editenv makes the file, even to list it.
+    if os.path.exists(GRUBENV) and module.get_bin_path("grub-editenv"):
+        _code, out, _err = module.run_command(["grub-editenv", GRUBENV, "list"])
+        grubenv = environment(out)
+    packages = manifest.get("packages", {})
+    versions = installed_versions(module, packages)
+    return {
+        "running": os.uname()[2],
+        "boot_id": read("/proc/sys/kernel/random/boot_id").strip(),
+        "entries": entries(read(GRUB_CFG)),
+        "saved_entry": grubenv.get("saved_entry", ""),
+        "next_entry": grubenv.get("next_entry", ""),
+        "manifest": manifest,
+        "installed": sorted(name for name, version in packages.items() if versions.get(name) == version),
+        "headers": host.headers(),
+        "initramfs": storage.initramfs_mib(),
+    }
+
+
+def abilities(module):
+    """Return what the host can do with another kernel."""
+
+    def run(command):
+        try:
+            return module.run_command(command, handle_exceptions=False)
+        except OSError:  # a host without systemd, say: preflight looks at hosts of every kind
+            return 127, "", ""
+
+    container = run(["systemd-detect-virt", "--container"])[1].strip()
+    has_grub = os.path.exists(GRUB_CFG) and bool(module.get_bin_path("grub-reboot"))
+    filesystem, devices = storage.place(GRUB if os.path.isdir(GRUB) else "/boot", run)
+    systemd, boot_seconds = host.manager(run)
+    return {
+        "container": "" if container == "none" else container,
+        "secure_boot": firmware.secure_boot(),
+        "bootloader": firmware.bootloader(has_grub, read("/proc/cmdline")),
+        "grubenv_filesystem": filesystem,
+        "grubenv_devices": devices,
+        "free": storage.free(),
+        "own_boot": storage.has_own_boot(),
+        "dpkg_zstd": host.reads_zstd(run),
+        "dkms": host.dkms(os.uname()[2]),
+        "systemd": systemd,
+        "boot_seconds": boot_seconds,
+        "watchdog": host.watchdog(),
+    }
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={"manifest": {"type": "path", "required": True}}, supports_check_mode=True
     )
     manifest = json.loads(read(module.params["manifest"]) or "{}")
-    _code, container, _err = module.run_command(["systemd-detect-virt", "--container"])
-    grubenv = {}
-    if os.path.exists(GRUBENV) and module.get_bin_path(
-        "grub-editenv"
-    ):  # which makes the file, even to list it
-        _code, out, _err = module.run_command(["grub-editenv", GRUBENV, "list"])
-        grubenv = environment(out)
-    versions = installed_versions(module, manifest.get("packages", {}))
-    module.exit_json(
-        changed=False,
-        running=os.uname()[2],
-        boot_id=read("/proc/sys/kernel/random/boot_id").strip(),
-        container="" if container.strip() == "none" else container.strip(),
-        entries=entries(read("/boot/grub/grub.cfg")),
-        saved_entry=grubenv.get("saved_entry", ""),
-        next_entry=grubenv.get("next_entry", ""),
-        manifest=manifest,
-        installed=sorted(
-            name for name, version in manifest.get("packages", {}).items() if versions.get(name) == version
-        ),
-    )
+    module.exit_json(changed=False, **kernels(module, manifest), **abilities(module))
 
 
 if __name__ == "__main__":
