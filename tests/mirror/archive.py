@@ -1,0 +1,123 @@
+"""A mainline archive to test with: its directories, pages, checksums and signatures, around any debs."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.mirror import pages
+from tests.mirror.signer import Signer
+from tests.mirror.tiny import STAMP, tiny_build, tiny_deb
+
+__all__ = ["STAMP", "Mirror", "Signer", "checksums_of", "tiny_build", "tiny_deb"]
+
+
+class Mirror:
+    """An archive in a folder.
+
+    Attributes:
+        root: the folder.
+        key: a file with the public key, armoured.
+        fingerprint: the key's.
+        signer: who signs; one may be handed in, for it takes half a second to make.
+
+    """
+
+    def __init__(self, root: Path, signer: Signer | None = None):
+        self.root = Path(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.signer = signer or Signer()
+        self.fingerprint = self.signer.fingerprint
+        self.key = self.root / ".key.asc"
+        self.key.write_bytes(self.signer.key)
+        self._succeeded: dict[str, dict[str, bool]] = {}
+        self._index()
+
+    def add(
+        self,
+        version: str,
+        debs: Iterable[Path] | None = None,
+        *,
+        layout: str = "flat",
+        stamp: str = STAMP,
+        architecture: str = "amd64",
+        failed: bool = False,
+        links: bool = True,
+    ) -> Path:
+        """Add a build. Called again for the same version it adds a second one to the same directory.
+
+        Args:
+            version: such as `5.6`; its directory is `v5.6`.
+            debs: its debs, under the archive's names; none = those of tiny_build.
+            layout: `flat`: the debs are in the directory, as until June 2020; `folder`: in one for the
+                architecture.
+            stamp: of the debs made here where none are given.
+            architecture: whose build it is.
+            failed: whether the build failed: then there are no debs, only a page that says so.
+            links: whether the version's page links to the debs of a folder, as the archive's does, or to the
+                folder alone, as Apache would do by itself.
+
+        Returns:
+            The folder with the debs.
+
+        """
+        directory = self.root / f"v{version}"
+        folder = directory if layout == "flat" else directory / architecture
+        folder.mkdir(parents=True, exist_ok=True)
+        if debs is None and not failed:
+            with tempfile.TemporaryDirectory() as made:
+                return self.add(
+                    version,
+                    tiny_build(Path(made), version, stamp, architecture=architecture),
+                    layout=layout,
+                    architecture=architecture,
+                    links=links,
+                )
+        for deb in debs or ():
+            shutil.copy(deb, folder)
+        self._succeeded.setdefault(version, {})[architecture] = not failed
+        if not failed:
+            self.seal(folder)
+        if layout == "flat":
+            (directory / f"BUILD.LOG.{architecture}").write_text("a long log\n")
+        else:
+            (folder / "log").write_text("a long log\n")
+            pages.write(folder, f"/mainline/v{version}/{architecture}")
+        header = pages.header(directory, self._succeeded[version], links)
+        pages.write(directory, f"/mainline/v{version}", header)
+        self._index()
+        return folder
+
+    def add_odd(self, name: str) -> None:
+        """Add a directory that is no build, such as `daily` or `v5.12-rc1-dontuse`."""
+        (self.root / name).mkdir()
+        pages.write(self.root / name, f"/mainline/{name}")
+        self._index()
+
+    def seal(self, folder: Path, checksums: str | None = None, signer: Signer | None = None) -> None:
+        """Write CHECKSUMS and its signature.
+
+        Args:
+            folder: where the debs are.
+            checksums: what to write; none = the sums of the debs.
+            signer: who signs; none = the archive's own key.
+
+        """
+        path = folder / "CHECKSUMS"
+        path.write_text(checksums_of(folder) if checksums is None else checksums)
+        (signer or self.signer).sign(path)
+
+    def _index(self) -> None:
+        pages.write(self.root, "/mainline")
+
+
+def checksums_of(folder: Path) -> str:
+    """Return what the archive's CHECKSUMS would say of the debs of a folder."""
+    blocks = []
+    for title, digest in (("Sha1", hashlib.sha1), ("Sha256", hashlib.sha256)):
+        lines = [
+            f"{digest(deb.read_bytes()).hexdigest()}  {deb.name}" for deb in sorted(folder.glob("*.deb"))
+        ]
+        blocks.append("\n".join([f"# Checksums-{title}:", *lines]))
+    return "\n#\n".join(blocks) + "\n"

@@ -1,0 +1,51 @@
+"""A key that is thrown away, to sign a mainline archive with.
+
+Needs gpg and gpg-agent, the packages of these names.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+class Signer:
+    """A throw-away RSA key, like the archive's own an RSA-2048 one, in a home of its own."""
+
+    def __init__(self):
+        for program in ("gpg", "gpgconf"):
+            if not shutil.which(program):
+                raise RuntimeError(f"there is no {program} here: install the packages gpg and gpg-agent")
+        # Not in pytest's folder: the socket of gpg's agent stands here, and its path may have 107 characters.
+        self._home = tempfile.TemporaryDirectory(prefix="uring-lab-gpg-", ignore_cleanup_errors=True)
+        self._gpg(
+            "--passphrase",
+            "",
+            "--quick-generate-key",
+            "mirror <nobody@example.org>",
+            "rsa2048",
+            "sign",
+            "never",
+        )
+        self.key = self._gpg("--armor", "--export")
+        listing = self._gpg("--with-colons", "--fingerprint").decode()
+        self.fingerprint = re.search(r"^fpr:+([0-9A-F]{40}):", listing, re.MULTILINE)[1]
+
+    def sign(self, data: Path, *, armour: bool = False) -> None:
+        """Put a detached signature beside a file, named after it with `.gpg` at its end."""
+        form = ["--armor"] if armour else []
+        self._gpg("--yes", *form, "--output", f"{data}.gpg", "--detach-sign", str(data))
+
+    def _gpg(self, *arguments: str) -> bytes:
+        environment = {**os.environ, "GNUPGHOME": self._home.name, "LC_ALL": "C"}
+        command = ["gpg", "--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback", *arguments]
+        try:
+            run = subprocess.run(command, env=environment, capture_output=True, check=False)
+        finally:
+            # The agent that gpg starts would outlive us.
+            subprocess.run(["gpgconf", "--kill", "all"], env=environment, capture_output=True, check=False)
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {run.stderr.decode(errors='replace')}")
+        return run.stdout

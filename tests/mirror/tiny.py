@@ -1,0 +1,103 @@
+"""Debs with next to nothing in them, and whole builds of such, under the names of the mainline archive."""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+#: The stamp of the archive's real v5.6.
+STAMP = "202003292333"
+
+
+def base(version: str) -> str:
+    """Return what the names of a version's packages share: `5.6.0-050600` for 5.6.
+
+    Written anew, and not taken from the role, so that the one tests the other.
+    """
+    numbers, _, rc = version.partition("-")
+    major, minor, micro = (*(int(number) for number in numbers.split(".")), 0)[:3]
+    return f"{major}.{minor}.{micro}-{major:02}{minor:02}{micro:02}{rc}"
+
+
+def tiny_deb(
+    folder: Path,
+    package: str,
+    version: str,
+    architecture: str,
+    depends: str = "",
+    files: Mapping[str, str | bytes] | None = None,
+) -> Path:
+    """Make a real deb with next to nothing in it.
+
+    Args:
+        folder: where it is put, under the name that the archive would give it.
+        package: its name.
+        version: its version.
+        architecture: as dpkg names it.
+        depends: its Depends line.
+        files: their contents by their path.
+
+    Returns:
+        Its path.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{package}_{version}_{architecture}.deb"
+    with tempfile.TemporaryDirectory() as tree:
+        control = Path(tree, "DEBIAN", "control")
+        control.parent.mkdir()
+        control.write_text(
+            f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\n"
+            + (f"Depends: {depends}\n" if depends else "")
+            + "Maintainer: nobody <nobody@example.org>\nDescription: made by a test\n"
+        )
+        for name, content in (files or {}).items():
+            file = Path(tree, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        command = ["dpkg-deb", "--build", "-Zxz", "-z1", "--root-owner-group", tree, str(path)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def tiny_build(
+    folder: Path,
+    version: str,
+    stamp: str = STAMP,
+    *,
+    flavour: str = "generic",
+    architecture: str = "amd64",
+    image: str = "image-unsigned",
+    modules: bool = True,
+    headers: bool = True,
+) -> list[Path]:
+    """Make the debs of a build under their right names, with no kernel in them.
+
+    Args:
+        folder: where they are put.
+        version: such as `5.6` or `6.10-rc3`.
+        stamp: the build's time stamp.
+        flavour: such as `generic`.
+        architecture: as dpkg names it.
+        image: `image-unsigned`, or `image` as before 4.16.4.
+        modules: whether they are a deb of their own.
+        headers: whether there are any.
+
+    Returns:
+        Their paths.
+
+    """
+    name = base(version)
+    release = f"{name}-{flavour}"
+    boot = {f"boot/vmlinuz-{release}": "no kernel\n"}
+    module = {f"lib/modules/{release}/kernel/none.ko": "no module\n"}
+    debs = [(f"linux-{image}-{release}", architecture, "", boot if modules else boot | module)]
+    if modules:
+        debs.append((f"linux-modules-{release}", architecture, "", module))
+    if headers:
+        needs = f"linux-headers-{name}"
+        debs.append((needs, "all", "", {f"usr/src/{needs}/Makefile": "all:\n"}))
+        debs.append(
+            (f"linux-headers-{release}", architecture, needs, {f"usr/src/{needs}-{flavour}/x": "x\n"})
+        )
+    return [tiny_deb(folder, package, f"{name}.{stamp}", *rest) for package, *rest in debs]
