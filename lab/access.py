@@ -58,6 +58,8 @@ def write(folder: Path, name: str, port: int) -> None:
         "ansible_user": USER,
         "ansible_ssh_private_key_file": str(folder / "id_ed25519"),
         "ansible_ssh_common_args": " ".join(f"-o '{option}={value}'" for option, value in options.items()),
+        # What the kernel step shows of a boot that failed.
+        "kernel_console_log": str(folder / "console.log"),
     }
     inventory = {"all": {"hosts": {name: host}}}
     (folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False, width=1000))

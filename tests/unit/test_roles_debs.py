@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 RELEASE = "6.12.9-lab-amd64"
 
 
-def make_deb(folder, package, files, architecture="amd64", version="1.0"):
+def make_deb(folder, package, files, architecture="amd64", version="1.0", packer="xz"):
     tree = folder / f"{package}.tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
@@ -26,12 +26,16 @@ def make_deb(folder, package, files, architecture="amd64", version="1.0"):
         path.write_bytes(bytes(range(256)) * 64)
     path = folder / f"{package}_{version}_{architecture}.deb"
     subprocess.run(
-        ["dpkg-deb", "--build", "-Zxz", "--root-owner-group", tree, path],
+        ["dpkg-deb", "--build", f"-Z{packer}", "--root-owner-group", tree, path],
         check=True,
         stdout=subprocess.DEVNULL,
     )
     shutil.rmtree(tree)
     return path
+
+
+def packages(found):
+    return [deb["package"] for deb in found["debs"]]
 
 
 @pytest.fixture
@@ -47,23 +51,48 @@ def folder(tmp_path):
 def test_the_release_is_read_from_the_image_and_not_from_the_file_name(folder):
     image = next(folder.glob("*.deb"))
     image.rename(folder / "linux-image-9.9.9_wrong.deb")
-    release, found = debs.read_folder(str(folder), "amd64")
-    assert release == RELEASE
-    assert [deb["package"] for deb in found] == [f"linux-image-{RELEASE}"]
+    found = debs.read_folder(str(folder), "amd64")
+    assert found["release"] == RELEASE
+    assert packages(found) == [f"linux-image-{RELEASE}"]
 
 
 def test_headers_debug_symbols_and_others_are_passed_over(folder):
     for package in (f"linux-headers-{RELEASE}", f"linux-image-{RELEASE}-dbg", "linux-libc-dev", "hello"):
         make_deb(folder, package, ["usr/share/x"])
     make_deb(folder, f"linux-modules-{RELEASE}", [f"lib/modules/{RELEASE}/kernel/a.ko"])
-    _release, found = debs.read_folder(str(folder), "amd64")
-    assert [deb["package"] for deb in found] == [f"linux-image-{RELEASE}", f"linux-modules-{RELEASE}"]
+    found = debs.read_folder(str(folder), "amd64")
+    assert packages(found) == [f"linux-image-{RELEASE}", f"linux-modules-{RELEASE}"]
 
 
 def test_everything_is_taken_where_that_is_asked_for(folder):
     make_deb(folder, "linux-base", ["usr/share/x"], architecture="all")
-    _release, found = debs.read_folder(str(folder), "amd64", everything=True)
-    assert len(found) == 2
+    found = debs.read_folder(str(folder), "amd64", everything=True)
+    assert len(packages(found)) == 2
+
+
+def test_just_the_files_that_are_named_are_read(folder):
+    (folder / "older.deb").write_text("no")
+    image = next(folder.glob("linux-*.deb"))
+    found = debs.read_folder(str(folder), "amd64", names=[image.name])
+    assert packages(found) == [f"linux-image-{RELEASE}"]
+
+
+def test_what_the_kernel_will_take_is_told_apart_for_boot(folder):
+    make_deb(folder, f"linux-modules-{RELEASE}", [f"lib/modules/{RELEASE}/{n}.ko" for n in range(300)])
+    assert debs.read_folder(str(folder), "amd64")["size"] == {"boot": 1, "root": 5}  # 16 KiB each, rounded up
+
+
+@pytest.mark.parametrize("packer", ["xz", "gzip", "none"])
+def test_a_deb_of_an_older_packer_is_not_taken_for_zstd(tmp_path, packer):
+    make_deb(tmp_path, f"linux-image-{RELEASE}", [f"boot/vmlinuz-{RELEASE}"], packer=packer)
+    assert not debs.read_folder(str(tmp_path), "amd64")["zstd"]
+
+
+def test_a_deb_packed_by_zstd_is_recognized(tmp_path):
+    deb = make_deb(tmp_path, f"linux-image-{RELEASE}", [f"boot/vmlinuz-{RELEASE}"])
+    # Not every dpkg-deb can pack by it; the member's name is what tells.
+    deb.write_bytes(deb.read_bytes().replace(b"data.tar.xz  ", b"data.tar.zst "))
+    assert debs.is_zstd(deb)
 
 
 def test_a_deb_of_another_architecture_is_refused_by_name(folder):

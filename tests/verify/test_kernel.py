@@ -1,5 +1,6 @@
 """Step 2: the kernel asked for runs, boots by default, has a way back, and can do io_uring."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def seen(host):
         installed="find /boot -maxdepth 1 -name 'vmlinuz-*' -printf '%f\\n' | sed 's/^vmlinuz-//'",
         versions="dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n' 'linux-*'"
         " | grep ' installed$'",
+        held="apt-mark showhold",
+        trial="find /etc/systemd -name '*uring-lab-trial*'",
         grub_cfg="cat /boot/grub/grub.cfg",
         # grub-editenv makes a file that is not there, even to list it.
         grub_environment="test ! -e /boot/grub/grubenv || grub-editenv /boot/grub/grubenv list",
@@ -58,12 +61,37 @@ def manifest(host, seen, expected, fail_once):
 
 def test_the_kernel_comes_from_the_source_asked_for(host, manifest, expected):
     """The same release name can come from several places; the record says from which."""
-    for variable in ("source", "apt_suite", "apt_package"):
-        wanted, found = expected.get(f"kernel_{variable}"), manifest.get(variable.removeprefix("apt_"))
-        if wanted and (variable == "source" or manifest.get("source") == "apt"):
+    asked = {
+        "kernel_source": "source",
+        **(
+            {"kernel_apt_suite": "suite", "kernel_apt_package": "package"}
+            if manifest["source"] == "apt"
+            else {}
+        ),
+        # The newest of a series, and of all, are others from time to time.
+        **({"kernel_version": "version"} if re.search(r"\d$", expected.get("kernel_version", "")) else {}),
+    }
+    for variable, key in asked.items():
+        wanted, found = expected.get(variable), manifest.get(key)
+        if wanted:
             assert found == wanted, (
-                f"{name(host)}: expected kernel_{variable} {wanted!r}, found {found!r}: {PROVISION}"
+                f"{name(host)}: expected {variable} {wanted!r}, found {found!r}: {PROVISION}"
             )
+
+
+def test_a_mainline_kernel_is_of_the_version_asked_for(host, manifest, running):
+    """Ubuntu writes a mainline version into the release with two digits a part: 5.6 is 5.6.0-050600."""
+    if manifest["source"] != "mainline":
+        pytest.skip(f"{name(host)} has a kernel from {manifest['source']}: it has no mainline version")
+    major, minor, micro, candidate = re.fullmatch(
+        r"(\d+)\.(\d+)(?:\.(\d+))?(-rc\d+)?", manifest["version"]
+    ).groups()
+    numbers = [int(major), int(minor), int(micro or 0)]
+    abi = "".join(f"{number:02}" for number in numbers) + (candidate or "").lstrip("-")
+    wanted = f"{'.'.join(map(str, numbers))}-{abi}-{manifest['flavour']}"
+    assert running == wanted, (
+        f"{name(host)}: expected mainline {manifest['version']} to run as {wanted}, found {running}: {PROVISION}"
+    )
 
 
 def test_exactly_the_kernel_asked_for_is_running(host, manifest, running):
@@ -85,6 +113,15 @@ def test_the_kernel_packages_are_the_recorded_ones(host, seen, manifest):
         assert found.get(package) == version, (
             f"{name(host)}: expected {package} {version}, found {found.get(package, 'none')}: {PROVISION}"
         )
+
+
+def test_the_kernel_packages_are_held(host, seen, manifest):
+    """An unattended upgrade, or apt's autoremove, must not move what has been proved."""
+    loose = sorted(set(manifest["packages"]) - set(seen["held"].lines))
+    assert not loose, (
+        f"{name(host)}: expected the kernel's packages on hold, found {', '.join(loose)} without: "
+        f"`sudo apt-mark hold {' '.join(loose)}`"
+    )
 
 
 def test_the_host_boots_this_kernel_by_default(host, seen, manifest, running):
@@ -114,6 +151,13 @@ def test_no_trial_boot_is_left_over(host, seen, manifest):
     assert not left, (
         f"{name(host)}: expected no next_entry in GRUB's environment, found {left!r}: "
         "`sudo grub-editenv /boot/grub/grubenv unset next_entry`"
+    )
+
+
+def test_the_dead_mans_switch_of_the_trial_is_gone(host, seen, manifest):
+    """It reboots a host that nobody confirms: a proved kernel is nobody's to confirm any more."""
+    assert not seen["trial"].lines, (
+        f"{name(host)}: expected no unit of a trial, found {', '.join(seen['trial'].lines)}: {PROVISION}"
     )
 
 

@@ -21,6 +21,11 @@ options:
     description: Take every deb. Otherwise image and modules, without headers and debug symbols.
     type: bool
     default: false
+  names:
+    description: The names of the files to read. Otherwise all that end in C(.deb).
+    type: list
+    elements: str
+    default: []
 """
 
 RETURN = r"""
@@ -28,6 +33,10 @@ release:
   description: The kernel release, read from the name of the deb's C(/boot/vmlinuz-*).
 debs:
   description: For each deb that is to be installed C(path), C(package), C(version) and C(sha256).
+size:
+  description: What they hold in C(boot) and elsewhere (C(root)), in MiB.
+zstd:
+  description: Whether one of them is packed by zstd.
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -41,6 +50,7 @@ def main():
             "folder": {"type": "path", "required": True},
             "architecture": {"type": "str", "required": True},
             "everything": {"type": "bool", "default": False},
+            "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -50,12 +60,10 @@ def main():
             "the folder on the host and say kernel_debs_remote=true".format(module.params["folder"])
         )
     try:
-        release, debs = read_folder(
-            module.params["folder"], module.params["architecture"], module.params["everything"]
-        )
+        found = read_folder(**module.params)
     except DebError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, release=release, debs=debs)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

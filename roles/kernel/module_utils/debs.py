@@ -59,7 +59,7 @@ def release(names):
 
 
 def content(path):
-    """Unpack a deb's data to nowhere and return the names of its files.
+    """Unpack a deb's data to nowhere and return its files.
 
     All of it is unpacked: a deb that was cut short or changed shows that nowhere but in its compressed data.
 
@@ -67,7 +67,7 @@ def content(path):
         path: the file.
 
     Returns:
-        A list of names such as ``./boot/vmlinuz-6.12.9-amd64``.
+        A dict from names such as ``./boot/vmlinuz-6.12.9-amd64`` to sizes in bytes.
 
     Raises:
         DebError: the data is damaged.
@@ -78,16 +78,36 @@ def content(path):
     )
     try:
         with tarfile.open(fileobj=run.stdout, mode="r|") as tar:
-            names = [member.name for member in tar]
+            sizes = {member.name: member.size for member in tar}
         while run.stdout.read(1 << 16):  # the padding behind the last file
             pass
     except (tarfile.TarError, EOFError, OSError) as error:
-        names = str(error)
+        sizes = str(error)
     err = run.communicate()[1].decode("utf-8", "replace").strip()
-    if run.returncode or not isinstance(names, list):
-        reason = err or (names if isinstance(names, str) else "dpkg-deb failed")
+    if run.returncode or not isinstance(sizes, dict):
+        reason = err or (sizes if isinstance(sizes, str) else "dpkg-deb failed")
         raise DebError(f"{os.path.basename(path)} is damaged: {reason}")
-    return names
+    return sizes
+
+
+def is_zstd(path):
+    """Tell whether a deb is packed by zstd, which an older dpkg cannot read.
+
+    Args:
+        path: a deb: an ar archive, whose members each have a header of 60 bytes that begins with the name
+            and holds the size in decimal at 48, and which begin at even offsets (deb(5), ar(5)).
+
+    """
+    with open(path, "rb") as file:
+        file.seek(8)
+        while True:
+            header = file.read(60)
+            if len(header) < 60:
+                return False
+            if header[:16].rstrip(b" /").endswith(b".zst"):
+                return True
+            size = int(header[48:58])
+            file.seek(size + size % 2, os.SEEK_CUR)
 
 
 def sha256(path):
@@ -99,16 +119,19 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def read_folder(folder, architecture, everything=False):
+def read_folder(folder, architecture, everything=False, names=None):
     """Read a folder of kernel debs and hold them to what an installation needs.
 
     Args:
         folder: where the debs are.
         architecture: that of the host, as dpkg names it.
         everything: take every deb; otherwise headers, debug symbols and other packages are passed over.
+        names: the names of the files to read; otherwise all that end in ``.deb``.
 
     Returns:
-        A pair: the release, and a list of dicts with ``path``, ``package``, ``version`` and ``sha256``.
+        A dict: ``release``; ``debs``, a list of dicts with ``path``, ``package``, ``version`` and ``sha256``;
+        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether one is packed by
+        it.
 
     Raises:
         DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The
@@ -118,7 +141,8 @@ def read_folder(folder, architecture, everything=False):
     if not os.path.isdir(folder):
         raise DebError(f"{folder} is not a folder")
     debs, releases, problems = [], set(), []
-    for name in sorted(os.listdir(folder)):
+    size, zstd = {"boot": 0, "root": 0}, False
+    for name in sorted(names or os.listdir(folder)):
         if not name.endswith(".deb"):
             continue
         path = os.path.join(folder, name)
@@ -129,18 +153,23 @@ def read_folder(folder, architecture, everything=False):
             if deb["architecture"] not in (architecture, "all"):
                 problems.append(f"{name} is for {deb['architecture']}, the host is {architecture}")
                 continue
-            releases.add(release(content(path)))
+            files = content(path)
         except DebError as error:
             problems.append(str(error))
             continue
+        releases.add(release(files))
+        for file, count in files.items():
+            size["boot" if file.lstrip("./").startswith("boot/") else "root"] += count
+        zstd = zstd or is_zstd(path)
         deb.pop("architecture")
         debs.append(dict(deb, path=path, sha256=sha256(path)))
     releases.discard(None)
     if not problems and not releases:
         problems.append(f"{folder} holds no kernel image (a linux-image deb with /boot/vmlinuz-*)")
     if len(releases) > 1:
-        names = ", ".join(sorted(releases))
-        problems.append(f"{folder} holds {len(releases)} kernels, {names}: leave one")
+        found = ", ".join(sorted(releases))
+        problems.append(f"{folder} holds {len(releases)} kernels, {found}: leave one")
     if problems:
         raise DebError("; ".join(problems))
-    return releases.pop(), debs
+    mib = {part: -(-count // (1 << 20)) for part, count in size.items()}
+    return {"release": releases.pop(), "debs": debs, "size": mib, "zstd": zstd}

@@ -1,0 +1,245 @@
+"""Every reason against another kernel: the kernel role's table, asked about hosts that lack one thing each.
+
+Ansible itself reads the table, by the tasks that the role and preflight read it by; only what a host would say
+of itself is made up here.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RUNNING = "6.1.0-49-amd64"
+NEW = "5.6.0-050600-generic"
+
+#: A host that nothing speaks against.
+SOUND = {
+    "running": RUNNING,
+    "boot_id": "1",
+    "container": "",
+    "entries": {RUNNING: f"gnulinux-advanced-1>gnulinux-{RUNNING}-advanced-1"},
+    "saved_entry": "",
+    "next_entry": "",
+    "manifest": {},
+    "installed": [],
+    "secure_boot": False,
+    "bootloader": "grub",
+    "grubenv_filesystem": "ext4",
+    "grubenv_devices": ["disk", "part"],
+    "free": {"boot": 4000, "root": 4000},
+    "own_boot": False,
+    "initramfs": 40,
+    "headers": [],
+    "dpkg_zstd": True,
+    "dkms": [],
+    "systemd": 252,
+    "boot_seconds": 20,
+    "watchdog": {"device": "", "identity": ""},
+}
+
+#: What the reading of a folder of debs and of the archive says, as far as the table asks for it.
+FOLDER = {
+    "release": NEW,
+    "debs": [{"package": f"linux-{part}-{NEW}", "sha256": "0"} for part in ("image-unsigned", "modules")],
+    "size": {"boot": 20, "root": 300},
+    "zstd": False,
+}
+HEADERS = {**FOLDER, "debs": [*FOLDER["debs"], {"package": f"linux-headers-{NEW}", "sha256": "0"}]}
+BUILD = {"version": "5.6", "release": NEW, "debs": [{"part": "image"}, {"part": "modules"}]}
+ZFS = [{"name": "zfs", "version": "2.1.11", "loaded": ["spl", "zfs"]}]
+
+
+def host(state=None, source="mainline", folder=FOLDER, build=BUILD, **variables):
+    found = {"kernel_source": source, "__kernel_state": {**SOUND, **(state or {})}, **variables}
+    if folder:
+        found["__kernel_folder"] = folder
+    if build:
+        found["__kernel_build"] = build
+    return {"ansible_connection": "local", "kernel_version": "5.6", **found}
+
+
+def build(release, parts=("image", "modules")):
+    return {"version": "x", "release": release, "debs": [{"part": part} for part in parts]}
+
+
+INSTALLED = {
+    "manifest": {
+        "wanted": {"source": "mainline", "version": "5.6", "flavour": "generic", "headers": True},
+        "packages": {f"linux-modules-{NEW}": "1"},
+        "release": NEW,
+        "promoted": True,
+        "entry": "new",
+    },
+    "installed": [f"linux-modules-{NEW}"],
+}
+DEFAULT = {**INSTALLED, "running": NEW, "saved_entry": "new", "entries": {NEW: "new"}}
+
+#: Hosts, with the names of the problems that they have.
+HOSTS = {
+    "sound": (host(), []),
+    "sound-early": (host(folder=None, build=None), []),
+    "sound-debs": (host(source="debs", build=None), []),
+    "keeps": (host({"secure_boot": True, "bootloader": "none"}, source="keep"), []),
+    "container": (host({"container": "systemd-nspawn", "bootloader": "none", "entries": {}}), []),
+    "is-done": (host({**DEFAULT, "secure_boot": True, "free": {"boot": 0, "root": 0}}), []),
+    "systemd-boot": (
+        host({"bootloader": "systemd-boot", "entries": {}, "grubenv_devices": []}),
+        ["bootloader"],
+    ),
+    "no-loader": (host({"bootloader": "none"}), ["bootloader"]),
+    "no-entry": (host({"entries": {"6.12.9-amd64": "x"}}), ["entry"]),
+    "lvm": (host({"grubenv_devices": ["disk", "lvm", "part"]}), ["grubenv"]),
+    "raid": (host({"grubenv_devices": ["disk", "part", "raid1"]}), ["grubenv"]),
+    "btrfs": (host({"grubenv_filesystem": "btrfs", "grubenv_devices": []}), ["grubenv"]),
+    "whole-disk": (host({"grubenv_filesystem": "vfat", "grubenv_devices": ["disk"]}), []),
+    "btrfs-accepted": (host({"grubenv_filesystem": "btrfs"}, kernel_accept_risks=["grubenv"]), []),
+    "secure-boot": (host({"secure_boot": True}), ["secure_boot"]),
+    "secure-boot-debs": (host({"secure_boot": True}, source="debs"), ["secure_boot"]),
+    "secure-boot-apt": (
+        host({"secure_boot": True}, source="apt", kernel_apt_package="linux-image-amd64"),
+        [],
+    ),
+    "secure-boot-accepted": (host({"secure_boot": True}, kernel_accept_risks=["secure_boot"]), []),
+    "another-accepted": (host({"secure_boot": True}, kernel_accept_risks=["dkms"]), ["secure_boot"]),
+    "zstd": (host({"dpkg_zstd": False}, folder={**FOLDER, "zstd": True}), ["zstd"]),
+    "zstd-early": (host({"dpkg_zstd": False}, folder=None, build=build("5.14.0-051400-generic")), ["zstd"]),
+    "zstd-installed": (host({**INSTALLED, "dpkg_zstd": False}, folder={**FOLDER, "zstd": True}), []),
+    "xz": (host({"dpkg_zstd": False}), []),
+    "xz-early": (host({"dpkg_zstd": False}, folder=None), []),
+    "boot-full": (host({"own_boot": True, "free": {"boot": 59, "root": 4000}}), ["space_boot"]),
+    "boot-just-right": (host({"own_boot": True, "free": {"boot": 60, "root": 812}}), []),
+    "boot-without-initramfs": (
+        host({"own_boot": True, "initramfs": 0, "free": {"boot": 83, "root": 812}}),
+        ["space_boot"],
+    ),
+    "root-full": (host({"own_boot": True, "free": {"boot": 60, "root": 811}}), ["space_root"]),
+    "root-with-boot-full": (host({"free": {"boot": 871, "root": 871}}), ["space_root"]),
+    "root-with-boot-just-right": (host({"free": {"boot": 872, "root": 872}}), []),
+    "root-full-early": (host({"free": {"boot": 900, "root": 900}}, folder=None), ["space_root"]),
+    "full-installed": (host({**INSTALLED, "own_boot": True, "free": {"boot": 1, "root": 1}}), []),
+    "dkms": (host({"dkms": ZFS}), ["dkms"]),
+    "dkms-unused": (host({"dkms": [{**ZFS[0], "loaded": []}]}), []),
+    "dkms-headers": (host({"dkms": ZFS}, folder=HEADERS), []),
+    "dkms-headers-there": (host({"dkms": ZFS, "headers": [NEW]}), []),
+    "dkms-headers-left-out": (host({"dkms": ZFS}, build=build(NEW, ("image", "headers"))), ["dkms"]),
+    "dkms-early": (host({"dkms": ZFS}, folder=None), ["dkms"]),
+    "dkms-headers-early": (host({"dkms": ZFS}, folder=None, build=build(NEW, ("image", "headers"))), []),
+    "dkms-accepted": (host({"dkms": ZFS}, kernel_accept_risks=["dkms"]), []),
+    "systemd-258": (host({"systemd": 258}, folder=None, build=build("5.3.18-050318-generic")), ["userland"]),
+    "systemd-258-right": (host({"systemd": 258}, folder=None, build=build("5.4.0-050400-generic")), []),
+    "systemd-260": (host({"systemd": 261}), ["userland"]),
+    "systemd-252": (host(folder=None, build=build("3.14.1-031401-generic")), ["userland"]),
+    "systemd-237": (host({"systemd": 237}, folder=None, build=build("3.13.0-031300-generic")), []),
+    "systemd-unknown": (host({"systemd": 0}, folder=None, build=build("3.2.1-030201-generic")), ["userland"]),
+    "userland-accepted": (host({"systemd": 261}, kernel_accept_risks=["userland"]), []),
+    "everything": (
+        host(
+            {
+                "entries": {},
+                "grubenv_devices": ["lvm"],
+                "secure_boot": True,
+                "dpkg_zstd": False,
+                "own_boot": True,
+                "free": {"boot": 1, "root": 1},
+                "dkms": ZFS,
+                "systemd": 261,
+            },
+            folder={**FOLDER, "zstd": True},
+        ),
+        ["entry", "grubenv", "secure_boot", "zstd", "space_boot", "space_root", "dkms", "userland"],
+    ),
+}
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: kernel
+        tasks_from: problems
+        public: true
+    - ansible.builtin.set_fact:
+        found: "{{ __kernel_problems }}"
+    - ansible.builtin.copy:
+        content: "{{ dict(groups.all | zip(groups.all | map('extract', hostvars, 'found'))) | to_json }}"
+        dest: "{{ playbook_dir }}/found.json"
+        mode: "0644"
+      run_once: true
+"""
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory):
+    """Return what Ansible makes of the table, by host: one run for all of them."""
+    folder = tmp_path_factory.mktemp("problems")
+    hosts = {name: variables for name, (variables, _expected) in HOSTS.items()}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    (folder / "play.yml").write_text(PLAY)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", folder / "hosts.yml", folder / "play.yml"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+            "ANSIBLE_CALLBACKS_ENABLED": "",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, re.findall("fatal: .*\n.*\n.*", done.stdout)[:3] or done.stderr
+    return json.loads((folder / "found.json").read_text())
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_host_has_just_the_problems_that_it_has(problems, name):
+    assert [problem["name"] for problem in problems[name]] == HOSTS[name][1]
+
+
+@pytest.mark.parametrize("name", [name for name, (_variables, expected) in HOSTS.items() if expected])
+def test_a_problem_is_told_in_whole_sentences(problems, name):
+    for problem in problems[name]:
+        says = problem["says"].strip()
+        assert says.endswith("."), says
+        assert "  " not in says and "{{" not in says, says
+
+
+def words(problems, name):
+    return " ".join(problem["says"] for problem in problems[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("systemd-boot", "was booted by systemd-boot, and the trial boot is GRUB's"),
+        ("no-loader", "no boot loader that we know has booted it"),
+        ("no-entry", f"runs {RUNNING}, which /boot/grub/grub.cfg has no entry for (it has 6.12.9-amd64)"),
+        ("raid", "lies on ext4 over disk, part, raid1, where GRUB can read grubenv but not write it"),
+        ("btrfs", "lies on btrfs over no disk"),
+        ("secure-boot", "mainline kernels are not signed by a key that the host trusts"),
+        ("secure-boot-debs", "a kernel of your own is, as a rule, not signed"),
+        ("zstd-early", "or take a version before 5.14."),
+        ("boot-full", "/boot has 59 MiB free, and this kernel with its initramfs needs 60."),
+        ("root-with-boot-full", "/ has 871 MiB free, and to install this kernel takes 872."),
+        ("dkms", f"in use, spl, zfs (of zfs), and would be missing under {NEW}"),
+        ("systemd-260", f"its systemd 261 asks for Linux 5.10 at the least, and {NEW} is older"),
+    ],
+)
+def test_a_problem_names_the_cause(problems, name, says):
+    assert says in words(problems, name)
+
+
+def test_what_may_be_accepted_says_how_and_nothing_else_does(problems):
+    specs = yaml.safe_load((ROOT / "roles/kernel/meta/argument_specs.yml").read_text())
+    accepted = specs["argument_specs"]["main"]["options"]["kernel_accept_risks"]["choices"]
+    for problem in problems["everything"]:
+        says = f"`kernel_accept_risks: [{problem['name']}]` passes this check."
+        assert problem["says"].strip().endswith(says) == (problem["name"] in accepted), problem
+    assert set(accepted) <= {problem["name"] for problem in problems["everything"]}
