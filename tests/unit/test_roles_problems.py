@@ -1,7 +1,7 @@
 """Every reason against another kernel: the kernel role's table, asked about hosts that lack one thing each.
 
-Ansible itself reads the table, by the tasks that the role and preflight read it by; only what a host would say
-of itself is made up here.
+Ansible itself reads the table, by the tasks that role and preflight read it by. Only what a host would say of
+itself is made up here.
 """
 
 import json
@@ -61,7 +61,7 @@ def host(state=None, source="mainline", folder=FOLDER, build=BUILD, **variables)
         found["__kernel_folder"] = folder
     if build:
         found["__kernel_build"] = build
-    return {"ansible_connection": "local", "kernel_version": "5.6", **found}
+    return {"kernel_version": "5.6", "kernel_apt_package": "", "kernel_accept_risks": [], **found}
 
 
 def build(release, parts=("image", "modules")):
@@ -94,6 +94,7 @@ HOSTS = {
     ),
     "no-loader": (host({"bootloader": "none"}), ["bootloader"]),
     "no-entry": (host({"entries": {"6.12.9-amd64": "x"}}), ["entry"]),
+    "btrfs-on-a-partition": (host({"grubenv_filesystem": "btrfs"}), ["grubenv"]),
     "lvm": (host({"grubenv_devices": ["disk", "lvm", "part"]}), ["grubenv"]),
     "raid": (host({"grubenv_devices": ["disk", "part", "raid1"]}), ["grubenv"]),
     "btrfs": (host({"grubenv_filesystem": "btrfs", "grubenv_devices": []}), ["grubenv"]),
@@ -113,6 +114,7 @@ HOSTS = {
     "xz": (host({"dpkg_zstd": False}), []),
     "xz-early": (host({"dpkg_zstd": False}, folder=None), []),
     "boot-full": (host({"own_boot": True, "free": {"boot": 59, "root": 4000}}), ["space_boot"]),
+    "boot-not-its-own": (host({"free": {"boot": 1, "root": 4000}}), []),
     "boot-just-right": (host({"own_boot": True, "free": {"boot": 60, "root": 812}}), []),
     "boot-without-initramfs": (
         host({"own_boot": True, "initramfs": 0, "free": {"boot": 83, "root": 812}}),
@@ -157,20 +159,25 @@ HOSTS = {
 }
 
 PLAY = """
-- hosts: all
+- hosts: localhost
   gather_facts: false
   tasks:
     - ansible.builtin.include_role:
         name: kernel
         tasks_from: problems
         public: true
+      vars:
+        __kernel_state: {}
     - ansible.builtin.set_fact:
-        found: "{{ __kernel_problems }}"
+        found: "{{ found | default({}) | combine({item.key: __kernel_problems}) }}"
+      vars: VARIABLES
+      loop: "{{ hosts | dict2items }}"
+      loop_control:
+        label: "{{ item.key }}"
     - ansible.builtin.copy:
-        content: "{{ dict(groups.all | zip(groups.all | map('extract', hostvars, 'found'))) | to_json }}"
+        content: "{{ found | to_json }}"
         dest: "{{ playbook_dir }}/found.json"
         mode: "0644"
-      run_once: true
 """
 
 
@@ -179,10 +186,14 @@ def problems(tmp_path_factory):
     """Return what Ansible makes of the table, by host: one run for all of them."""
     folder = tmp_path_factory.mktemp("problems")
     hosts = {name: variables for name, (variables, _expected) in HOSTS.items()}
-    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
-    (folder / "play.yml").write_text(PLAY)
+    (folder / "hosts.json").write_text(json.dumps({"hosts": hosts}))
+    # What a host does not say stays undefined for it.
+    names = sorted({name for variables in hosts.values() for name in variables})
+    variables = {name: f"{{{{ item.value.{name} }}}}" for name in names}
+    (folder / "play.yml").write_text(PLAY.replace("VARIABLES", json.dumps(variables)))
+    command = [Path(sys.executable).with_name("ansible-playbook"), folder / "play.yml"]
     done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "-i", folder / "hosts.yml", folder / "play.yml"],
+        [*command, "-i", "localhost,", "-c", "local", "-e", f"@{folder}/hosts.json"],
         cwd=ROOT,
         env={
             **os.environ,
