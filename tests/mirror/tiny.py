@@ -1,5 +1,6 @@
 """Debs with next to nothing in them, and whole builds of such, under the names of the mainline archive."""
 
+import functools
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -43,6 +44,15 @@ def tiny_deb(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{package}_{version}_{architecture}.deb"
+    path.write_bytes(_built(package, version, architecture, depends, tuple((files or {}).items())))
+    return path
+
+
+@functools.cache
+def _built(
+    package: str, version: str, architecture: str, depends: str, files: tuple[tuple[str, str | bytes], ...]
+) -> bytes:
+    """Return a deb as dpkg-deb builds it: once for all the tests that ask for the same."""
     with tempfile.TemporaryDirectory() as tree:
         control = Path(tree, "DEBIAN", "control")
         control.parent.mkdir()
@@ -51,13 +61,17 @@ def tiny_deb(
             + (f"Depends: {depends}\n" if depends else "")
             + "Maintainer: nobody <nobody@example.org>\nDescription: made by a test\n"
         )
-        for name, content in (files or {}).items():
+        for name, content in files:
             file = Path(tree, name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        command = ["dpkg-deb", "--build", "-Zxz", "-z1", "--root-owner-group", tree, str(path)]
+        deb = Path(tree + ".deb")
+        command = ["dpkg-deb", "--build", "-Zxz", "-z1", "--root-owner-group", tree, str(deb)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return path
+        try:
+            return deb.read_bytes()
+        finally:
+            deb.unlink()
 
 
 def tiny_build(

@@ -108,7 +108,7 @@ def read_index(url, timeout):
     """Read the archive's index. It may be plain http: what is installed is vouched for by a signature."""
     if not url.startswith(("https://", "http://")):
         raise MainlineError(f"kernel_mainline_url is {url}: it must begin with https:// or http://")
-    return read_page(url, INDEX, timeout)
+    return read_page(url if url.endswith("/") else url + "/", INDEX, timeout)
 
 
 def read_page(url, limit, timeout):
@@ -235,9 +235,8 @@ def main():
         },
         supports_check_mode=True,
     )
-    url = module.params["url"].rstrip("/") + "/"
     try:
-        index = read_index(url, module.params["timeout"])
+        index = read_index(module.params["url"], module.params["timeout"])
         versions = offered(index)
     except WebError as error:
         module.fail_json(msg=str(error), temporary=error.temporary, out_of_reach=True)

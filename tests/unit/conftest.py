@@ -1,0 +1,35 @@
+"""What several unit tests are given: a mainline archive that runs on this computer."""
+
+import os
+from functools import partial
+
+import pytest
+
+from tests.mirror.archive import Mirror, Signer
+from tests.mirror.asking import ask
+from tests.mirror.server import serve
+
+
+@pytest.fixture(scope="session")
+def signer():
+    return Signer()
+
+
+@pytest.fixture
+def mirror(tmp_path, signer):
+    return Mirror(tmp_path / "mainline", signer)
+
+
+@pytest.fixture
+def server(mirror, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    # Ansible reads all certificates anew for each request, which takes longer than the rest; there is no TLS.
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    with serve(mirror.root) as running:
+        yield running
+
+
+@pytest.fixture
+def find(mirror, server):
+    """Ask the module for a version of that archive; parameters may be overridden."""
+    return partial(ask, url=server.url, key=str(mirror.key), fingerprint=mirror.fingerprint, timeout=5)
