@@ -42,7 +42,6 @@ def test_provisioning_puts_a_lab_on_the_host_and_proves_it(container):
     assert not checks["failed"]
     assert len(checks["passed"]) > 30
     assert (run.directory / "report.html").stat().st_size > 10_000
-    assert str(run.directory.relative_to(ROOT)) in run.output
 
 
 def test_the_step_that_cannot_apply_says_so(container):

@@ -1,0 +1,69 @@
+"""A mainline archive of kernels that really boot, and the role's kernel step taken from it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from support import playbook
+
+from tests.mirror import kernels, server
+from tests.mirror.archive import Mirror
+
+#: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
+CONFIRM = 120
+
+
+class Archive:
+    """The archive, its server, and the variables that lead the role to it.
+
+    Attributes:
+        mirror: the archive's files.
+        server: what serves them, faults and all.
+
+    """
+
+    def __init__(self, folder: Path, running: server.Server):
+        self.folder = folder
+        self.mirror = Mirror(folder / "mainline")
+        self.server = running
+
+    def add(self, version: str, stamp: str, variant: str = "good", layout: str = "folder") -> str:
+        """Add a build of a kernel that boots, or fails to in a certain way; return its release."""
+        made = self.folder / f"{version}-{stamp}"
+        made.mkdir()
+        self.mirror.add(version, kernels.build(made, version, stamp, variant), layout=layout)
+        return kernels.Name.of(version).release
+
+    def variables(self, version: str, **others: object) -> str:
+        """Return the role's variables for a version, as JSON."""
+        given = {
+            "kernel_source": "mainline",
+            "kernel_version": version,
+            "kernel_mainline_url": self.server.url,
+            "kernel_mainline_key": str(self.mirror.key),
+            "kernel_mainline_fingerprint": self.mirror.fingerprint,
+            "kernel_confirm_timeout": CONFIRM,
+            "__kernel_retry_delay": 1,
+        }
+        return json.dumps(given | others)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a run: what is downloaded stays out of the user's own cache."""
+        return {"XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def step(self, host, version: str, *arguments: str, **others: object) -> tuple[int, str]:
+        """Run the kernel step on a host; return its exit status and its output in one line."""
+        given = ["-e", self.variables(version, **others), *arguments]
+        code, output = playbook(host, "kernel", *given, environment=self.environment)
+        return code, " ".join(output.split())
+
+
+@contextlib.contextmanager
+def archive(folder: Path) -> Iterator[Archive]:
+    """Serve an empty archive on the loopback of this computer, where the controller is."""
+    root = folder / "mainline"
+    root.mkdir()
+    with server.serve(root) as running:
+        yield Archive(folder, running)
