@@ -1,6 +1,8 @@
 """What the kernel role makes of the disks of a host."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 import storage
@@ -40,19 +42,34 @@ def test_the_largest_initramfs_is_found_and_rounded_up(tmp_path):
 @pytest.mark.parametrize(
     ("filesystem", "types", "found"),
     [
-        ("ext4", "part\ndisk\n", ("ext4", ["disk", "part"])),
-        ("ext4", "lvm\npart\ndisk\n", ("ext4", ["disk", "lvm", "part"])),
-        ("ext4", "raid1\npart\ndisk\npart\ndisk\n", ("ext4", ["disk", "part", "raid1"])),
-        ("btrfs", "", ("btrfs", [])),
+        ("ext4\n", "part\ndisk\n", ("ext4", ["disk", "part"])),
+        ("ext4\n", "lvm\npart\ndisk\n", ("ext4", ["disk", "lvm", "part"])),
+        ("ext4\n", "raid1\npart\ndisk\npart\ndisk\n", ("ext4", ["disk", "part", "raid1"])),
+        ("btrfs\n", "", ("btrfs", [])),
+        ("tmpfs\next4\n", "part\ndisk\n", ("ext4", ["disk", "part"])),  # one mounted over the other
+        ("", "", ("", [])),
     ],
 )
-def test_the_devices_under_a_folder_are_named_down_to_the_disk(tmp_path, filesystem, types, found):
-    asked = []
-
+def test_the_devices_under_a_folder_are_named_down_to_the_disk(filesystem, types, found):
     def run(command):
-        asked.append(command)
-        return 0, {"findmnt": f"{filesystem}\n", "lsblk": types}[command[0]], ""
+        return 0, {"findmnt": filesystem, "lsblk": types}[command[0]], ""
 
-    assert storage.place(str(tmp_path), run) == found
-    number = tmp_path.stat().st_dev
-    assert asked[1][-1] == f"/dev/block/{os.major(number)}:{os.minor(number)}"
+    assert storage.place("/", run) == found
+
+
+@pytest.mark.parametrize(("known", "device"), [("vda2", "/dev/vda2"), ("cciss!c0d0p1", "/dev/cciss/c0d0p1")])
+def test_the_device_is_asked_for_by_the_name_that_the_kernel_gives_it(monkeypatch, known, device):
+    asked = []
+    number = Path("/").stat().st_dev
+    sysfs = {f"/sys/dev/block/{os.major(number)}:{os.minor(number)}": f"/sys/devices/x/{known}"}
+    monkeypatch.setattr(os.path, "realpath", sysfs.get)
+    storage.place("/", lambda command: asked.append(command) or (0, "", ""))
+    assert asked[1][-1] == device
+
+
+def test_a_file_system_in_memory_has_no_disk_under_it():
+    def run(command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert storage.place("/proc", run) == ("proc", [])

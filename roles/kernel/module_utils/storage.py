@@ -41,7 +41,8 @@ def place(path, run):
 
     """
     number = os.stat(path).st_dev
-    device = f"/dev/block/{os.major(number)}:{os.minor(number)}"
-    filesystem = run(["findmnt", "--noheadings", "--output", "FSTYPE", "--target", path])[1].strip()
-    types = run(["lsblk", "--noheadings", "--inverse", "--list", "--output", "TYPE", device])[1]
-    return filesystem, sorted(set(types.split()))
+    known = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    device = os.path.join("/dev", os.path.basename(known).replace("!", "/"))  # sysfs's spelling of cciss/c0d0
+    filesystem = run(["findmnt", "--noheadings", "--output", "FSTYPE", "--target", path])[1].split()
+    types = run(["lsblk", "--noheadings", "--inverse", "--list", "--output", "TYPE", device])[1].split()
+    return "".join(filesystem[-1:]), sorted(set(types))  # the last one mounted there is the one that is seen
