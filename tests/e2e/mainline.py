@@ -9,6 +9,7 @@ from support import playbook
 
 from tests.mirror import kernels, server
 from tests.mirror.archive import Mirror
+from tests.mirror.tiny import base
 
 #: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
 CONFIRM = 120
@@ -30,10 +31,9 @@ class Archive:
 
     def add(self, version: str, stamp: str, variant: str = "good", layout: str = "folder") -> str:
         """Add a build of a kernel that boots, or fails to in a certain way; return its release."""
-        made = self.folder / f"{version}-{stamp}"
-        made.mkdir()
-        self.mirror.add(version, kernels.build(made, version, stamp, variant), layout=layout)
-        return kernels.Name.of(version).release
+        made = kernels.build(self.folder / f"{version}-{stamp}", version, stamp, variant)
+        self.mirror.add(version, made, layout=layout)
+        return f"{base(version)}-generic"
 
     def variables(self, version: str, **others: object) -> str:
         """Return the role's variables for a version, as JSON."""

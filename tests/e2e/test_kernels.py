@@ -67,17 +67,18 @@ def broken(archive):
     archive.mirror.add("5.6.1", failed=True)
 
 
+NOT_AS_SIGNED = r"could not be had as the archive's signed checksums describe them.*Nothing was installed"
 FAULTS = {
-    "wrong-signature": (changed_after_it_was_signed, "5.6", r"signature"),
-    "other-key": (other_key, "5.6", r"key"),
-    "no-checksum": (checksums_without_the_image, "5.6", r"CHECKSUMS.*linux-image"),
-    "page-of-html": (lambda a: a.server.page("v5.6/CHECKSUMS"), "5.6", r"CHECKSUMS"),
-    "redirect-loop": (lambda a: a.server.loop("v5.6/"), "5.6", r"redirect"),
+    "wrong-signature": (changed_after_it_was_signed, "5.6", r"the signature of \S+CHECKSUMS"),
+    "other-key": (other_key, "5.6", r"the signature of \S+CHECKSUMS is by the key"),
+    "no-checksum": (checksums_without_the_image, "5.6", r"linux-image-\S+ has no SHA-256 sum in"),
+    "page-of-html": (lambda a: a.server.page("v5.6/CHECKSUMS"), "5.6", r"CHECKSUMS is a page of HTML"),
+    "redirect-loop": (lambda a: a.server.loop("v5.6/"), "5.6", r"v5\.6/.*redirect"),
     "gone": (lambda a: a.server.status("", 410), "5.6", r"410"),
     "unknown-version": (lambda a: None, "5.66", r"5\.66.*5\.6"),
-    "failed-build": (broken, "5.6.1", r"5\.6\.1.*5\.6"),
-    "flipped-byte": (lambda a: a.server.flipped(within(a, image(a))), "5.6", r"linux-image.*checksum"),
-    "truncated": (lambda a: a.server.truncated(within(a, image(a))), "5.6", r"linux-image"),
+    "failed-build": (broken, "5.6.1", r"5\.6\.1.*failed.*5\.6"),
+    "flipped-byte": (lambda a: a.server.flipped(within(a, image(a))), "5.6", NOT_AS_SIGNED),
+    "truncated": (lambda a: a.server.truncated(within(a, image(a))), "5.6", NOT_AS_SIGNED),
 }
 
 
