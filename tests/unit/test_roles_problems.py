@@ -88,6 +88,7 @@ HOSTS = {
     "keeps": (host({"secure_boot": True, "bootloader": "none"}, source="keep"), []),
     "container": (host({"container": "systemd-nspawn", "bootloader": "none", "entries": {}}), []),
     "is-done": (host({**DEFAULT, "secure_boot": True, "free": {"boot": 0, "root": 0}}), []),
+    "is-installed-untried": (host({**INSTALLED, "secure_boot": True}), ["secure_boot"]),
     "systemd-boot": (
         host({"bootloader": "systemd-boot", "entries": {}, "grubenv_devices": []}),
         ["bootloader"],

@@ -1,0 +1,107 @@
+"""Preflight tells every reason at once: its own, the kernel role's, and what is wrong with debs or archive.
+
+Ansible runs it against this computer, changing nothing; what a host would say of itself is made up.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_roles_problems import SOUND
+
+ROOT = Path(__file__).parents[2]
+
+HOST = {
+    "id": "debian",
+    "name": "Debian GNU/Linux 12 (bookworm)",
+    "version": "12",
+    "machine": "x86_64",
+    "architecture": "amd64",
+    "kernel": SOUND["running"],
+    "user": "me",
+    "sudo": "yes",
+    "python": "3.11.2",
+    "init": "systemd",
+    "container": "none",
+    "virtualization": "kvm",
+    "free_root": "9000",
+    "free_var": "9000",
+}
+
+
+@pytest.fixture
+def preflight(tmp_path):
+    def run(host=None, state=None, **variables):
+        """Return whether preflight passes, and the reasons that its one message tells."""
+        given = {
+            "__preflight_host": {**HOST, **(host or {})},
+            "__kernel_state": {**SOUND, **(state or {})},
+            "ansible_become": False,
+            "ansible_python_interpreter": sys.executable,
+            **variables,
+        }
+        (tmp_path / "given.json").write_text(json.dumps(given))
+        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local"]
+        done = subprocess.run(
+            [*command, "-e", f"@{tmp_path}/given.json", ROOT / "playbooks/preflight.yml"],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "default"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        lines = [line.strip() for line in done.stdout.splitlines()]
+        return done.returncode == 0, [line[2:] for line in lines if line.startswith("- ")], done.stdout
+
+    return run
+
+
+def test_a_sound_host_passes(preflight):
+    passes, reasons, output = preflight(kernel_source="apt")
+    assert passes, output
+    assert reasons == []
+
+
+def test_reasons_of_every_kind_are_told_in_one_message(preflight, tmp_path):
+    (tmp_path / "debs").mkdir()
+    (tmp_path / "debs/linux-image-1.deb").write_text("<html>404</html>")
+    passes, reasons, output = preflight(
+        {"free_root": "1", "init": "sysvinit"},
+        {"secure_boot": True, "bootloader": "systemd-boot"},
+        kernel_source="debs",
+        kernel_debs_folder=str(tmp_path / "debs"),
+    )
+    assert not passes
+    for reason in ("/ has 1 MiB", "its first process is sysvinit", "linux-image-1.deb", "Secure Boot is on"):
+        assert [told for told in reasons if told.startswith(reason)], output
+    assert "it was booted by systemd-boot" in " ".join(reasons)
+    assert output.count("cannot be provisioned, and nothing was changed on it") == 1
+
+
+def test_a_host_that_runs_no_module_is_not_asked_for_its_kernels(preflight):
+    passes, reasons, output = preflight(
+        {"python": "", "sudo": "no"}, {"secure_boot": True}, kernel_source="mainline"
+    )
+    assert not passes
+    assert len(reasons) == 3, output
+    assert reasons[0].startswith("me may not use sudo there without a password")
+    assert reasons[1].startswith("it has no /usr/bin/python3")
+    assert reasons[2].startswith("kernel_source is mainline, and kernel_version does not say which")
+
+
+def test_an_archive_that_cannot_be_read_is_a_reason_among_the_others(preflight):
+    passes, reasons, output = preflight(
+        state={"entries": {}},
+        kernel_source="mainline",
+        kernel_version="5.6",
+        kernel_mainline_url="http://127.0.0.1:9/",
+        __kernel_retries=0,
+    )
+    assert not passes
+    assert len(reasons) == 2, output
+    assert reasons[0].startswith("http://127.0.0.1:9/ cannot be read")
+    assert "so that there would be no way back to it" in output
