@@ -10,17 +10,17 @@ MAKEFLAGS += --no-print-directory
 # They are taken from the command line alone: tcsh exports HOST and WSL exports NAME, and neither means us by it.
 # Recipes read them from the environment and never splice them into a shell word, so no value needs quoting twice.
 
-## [provision verify rollback] the host: [user@]address[:port], an IPv6 address in brackets; none = a lab host
+## [provision verify rollback kernels] the host: [user@]address[:port], an IPv6 address in brackets; none = a lab host
 HOST =
-## [provision verify rollback] several hosts, separated by commas
+## [provision verify rollback kernels] several hosts, separated by commas
 HOSTS =
-## [provision verify rollback] an Ansible inventory, in place of HOST and HOSTS
+## [provision verify rollback kernels] an Ansible inventory, in place of HOST and HOSTS
 INVENTORY =
-## [provision verify rollback] what is built: the name of a file in profiles/; the variables below override it
+## [provision verify rollback kernels] what is built: the name of a file in profiles/; the variables below override it
 PROFILE = archive
 ## [provision verify] the release: keep
 UPGRADE =
-## [provision verify rollback] the kernel: keep, apt, apt:SUITE, apt:SUITE/PACKAGE, debs:FOLDER
+## [provision verify rollback] the kernel: 5.6, 5.6.19, 6.10-rc3, 5.6.x, latest, keep, apt[:SUITE[/PACKAGE]], debs:FOLDER
 KERNEL =
 ## [provision verify rollback] liburing: apt (the distribution's source package), or a git tag or commit
 LIBURING =
@@ -32,7 +32,7 @@ CHECK =
 V =
 ## [provision verify] how the checks connect: paramiko (1.8 times as fast, bench/), ssh
 CONNECTION = paramiko
-## [provision verify rollback lab-up lab-ssh lab-console lab-down lab-snapshot lab-revert] the lab host's name
+## [provision verify rollback kernels lab-up lab-ssh lab-console lab-down lab-snapshot lab-revert] the lab host's name
 NAME = lab
 ## [provision lab-up] the lab host's kind: vm (a virtual machine; the default), container (systemd-nspawn, needs root)
 KIND =
@@ -59,7 +59,7 @@ venv := .venv/requirements.lock
 front := .venv/bin/python -m frontdoor
 lab := .venv/bin/python -m lab
 
-.PHONY: provision verify rollback report
+.PHONY: provision verify rollback report kernels
 provision: $(venv) ## put an io_uring lab on HOST, or on a lab host made for it, and prove every step
 	@exec $(front) provision
 verify: $(venv) ## check a provisioned host; changes nothing on it
@@ -68,6 +68,8 @@ rollback: $(venv) ## undo on a host what provisioning did: samples, liburing, ke
 	@exec $(front) rollback
 report: $(venv) ## show the table of the last run again
 	@exec $(front) report
+kernels: $(venv) ## list the kernels that KERNEL may name, and those that HOST or the lab host has
+	@exec $(front) kernels
 
 # ---- Lab hosts -------------------------------------------------------------------------------------------------
 .PHONY: lab-up lab-ssh lab-console lab-list lab-down lab-snapshot lab-revert

@@ -11,7 +11,8 @@ from frontdoor.errors import FrontDoorError, Interrupted
 from lab.errors import LabError
 
 VERBS = {
-    function.__name__: function for function in (verbs.provision, verbs.verify, verbs.rollback, verbs.report)
+    function.__name__: function
+    for function in (verbs.provision, verbs.verify, verbs.rollback, verbs.report, verbs.kernels)
 }
 
 

@@ -8,6 +8,17 @@ from frontdoor.errors import InfrastructureError, UsageError
 from frontdoor.run import ROOT
 
 
+def lab_host_runs(environment: Mapping[str, str]) -> bool:
+    """Tell whether the lab host NAME runs, and say so if it is there and does not."""
+    from lab import machine
+
+    name = environment.get("NAME") or "lab"
+    found = [one for one in machine.all_machines() if one.name == name]
+    if found and not found[0].running:
+        print(f"\nthe lab host {name} does not run; `make lab-up NAME={name}` starts it")
+    return bool(found) and found[0].running
+
+
 def lab_inventory(environment: Mapping[str, str], make: bool) -> Path:
     """Return the inventory of the lab host NAME, which runs; make = make it and start it as needed.
 

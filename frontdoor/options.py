@@ -14,6 +14,8 @@ from frontdoor.variables_page import ROLES, specification
 # A git tag or commit; neither an option of git (-x) nor a source of another kind (path:x).
 _GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+# A version of the mainline archive, the newest of a series, or the newest of all.
+_MAINLINE = re.compile(r"v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:-rc[0-9]+)?|[0-9]+\.[0-9]+\.x|latest)")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
 
 
@@ -90,6 +92,8 @@ def _kernel(value: str) -> dict[str, object]:
         return {"kernel_source": "keep"}
     if value == "apt":
         return {"kernel_source": "apt"}
+    if mainline := _MAINLINE.fullmatch(value):
+        return {"kernel_source": "mainline", "kernel_version": mainline[1]}
     if source == "apt" and _SUITE.fullmatch(suite) and bool(slash) == bool(_PACKAGE.fullmatch(package)):
         chosen = {"kernel_source": "apt", "kernel_apt_suite": suite}
         return chosen | ({"kernel_apt_package": package} if package else {})
@@ -98,7 +102,10 @@ def _kernel(value: str) -> dict[str, object]:
         if not any(folder.glob("*.deb")):
             raise UsageError(f"KERNEL={value}: no .deb file in {folder}")
         return {"kernel_source": "debs", "kernel_debs_folder": str(folder)}
-    raise UsageError(f"KERNEL={value}: must be keep, apt, apt:SUITE, apt:SUITE/PACKAGE or debs:FOLDER")
+    raise UsageError(
+        f"KERNEL={value}: must be a version (5.6, 5.6.19, 6.10-rc3, 5.6.x, latest; see `make kernels`), "
+        "keep, apt, apt:SUITE, apt:SUITE/PACKAGE or debs:FOLDER"
+    )
 
 
 def _liburing(value: str) -> dict[str, object]:

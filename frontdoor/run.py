@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from frontdoor import process, screen, sshconfig
-from frontdoor.errors import UsageError
+from frontdoor.errors import InfrastructureError, UsageError
 from frontdoor.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +106,15 @@ class Run:
             }
             return process.run(command, environment, ROOT)
 
+    def look(self, playbook: str, tag: str) -> list[dict]:
+        """Run the part of a playbook that has a tag, which only looks, out of sight; return its steps.
+
+        Raises InfrastructureError, a line for each host on which it failed.
+        """
+        with _connections() as sockets:
+            sockets_here = {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets)}
+            return look(playbook, tag, str(self.inventory), self.options, sockets_here)
+
     def pytest(self) -> int:
         """Check the hosts; return pytest's exit status."""
         self._checking = True
@@ -164,22 +173,37 @@ def ansible_environment(steps: Path) -> dict[str, str]:
 
 def check_variables(options: Options) -> None:
     """Let Ansible judge the role variables, on no host. Raises UsageError with its sentence."""
-    command = [tool("ansible-playbook"), "-i", "localhost,", "playbooks/preflight.yml", "--tags", "variables"]
+    try:
+        look("playbooks/preflight.yml", "variables", "localhost,", options)
+    except InfrastructureError as refusal:
+        raise UsageError(str(refusal).splitlines()[-1]) from None
+
+
+def look(
+    playbook: str, tag: str, inventory: str, options: Options, environment: Mapping[str, str] | None = None
+) -> list[dict]:
+    """Run the part of a playbook that has a tag, which only looks, out of sight; return its steps.
+
+    Raises InfrastructureError, a line for each host on which it failed.
+    """
+    command = [tool("ansible-playbook"), "-i", inventory, playbook, "--tags", tag]
     with tempfile.TemporaryDirectory(prefix="uring-lab-") as directory:
-        steps = Path(directory) / "steps.json"
-        verdict = subprocess.run(
+        file = Path(directory) / "steps.json"
+        run = subprocess.run(
             [*command, *variable_arguments(options)],
-            env=ansible_environment(steps),
+            env=ansible_environment(file) | (environment or {}),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
-        failed = [step["message"] for step in read_steps(steps) if step["status"] == "failed"]
-    if verdict.returncode:
-        said = (verdict.stderr.strip() or verdict.stdout.strip()).splitlines() or ["ansible-playbook failed"]
-        raise UsageError(failed[-1] if failed else said[0])
+        steps = read_steps(file)
+    if run.returncode:
+        failed = [step["message"] for step in steps if step["status"] in ("failed", "unreachable")]
+        said = (run.stderr.strip() or run.stdout.strip()).splitlines() or ["ansible-playbook failed"]
+        raise InfrastructureError("\n".join(failed or said[:1]))
+    return steps
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What the front door does when it is told to provision, verify, roll back or report."""
+"""What the front door does when it is told to provision, verify, roll back, report or list kernels."""
 
 import contextlib
 import shutil
@@ -8,11 +8,13 @@ from pathlib import Path
 
 from frontdoor import run, sshconfig, target
 from frontdoor.errors import InfrastructureError, Interrupted, UsageError
-from frontdoor.labhost import lab_inventory
+from frontdoor.labhost import lab_host_runs, lab_inventory
 from frontdoor.lock import HostLock
 from frontdoor.options import Options, check_profile, read_options
 from frontdoor.probe import probe
 from frontdoor.run import Run
+
+KERNELS = "playbooks/kernels.yml"
 
 
 def provision(environment: Mapping[str, str]) -> int:
@@ -47,6 +49,29 @@ def report(_environment: Mapping[str, str]) -> int:
     if not (latest / "run.json").exists():
         raise UsageError("there has been no run yet; `make provision` makes one")
     print(run.last_screen(latest.resolve()))
+    return 0
+
+
+def kernels(environment: Mapping[str, str]) -> int:
+    """List the kernels that the mainline archive offers and, where there is a host, those that it has.
+
+    The hosts come last, where they stay on the screen, and come even if the archive is out of reach.
+    """
+    options = read_options({**environment, "KERNEL": ""}, run.ROOT / "profiles")
+    check_profile(options.profile_path)
+    hosts = target.chosen(environment)
+    silence = None
+    try:
+        for step in run.look(KERNELS, "archive", "localhost,", options):
+            print(step["message"], flush=True)
+    except InfrastructureError as error:
+        silence = error
+    if hosts or lab_host_runs(environment):
+        with _opened("kernels", options, environment) as current:
+            for step in current.look(KERNELS, "host"):
+                print(f"\n{step['host']}:\n{step['message']}", flush=True)
+    if silence:
+        raise silence
     return 0
 
 

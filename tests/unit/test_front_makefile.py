@@ -11,7 +11,8 @@ from frontdoor.run import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {
-    *("provision", "verify", "rollback", "report", "test", "test-unit", "lint", "docs", "lock", "help"),
+    *("provision", "verify", "rollback", "report", "kernels"),
+    *("test", "test-unit", "lint", "docs", "lock", "help"),
     *("lab-up", "lab-ssh", "lab-console", "lab-list", "lab-down", "lab-snapshot", "lab-revert"),
 }
 

@@ -36,6 +36,11 @@ def profiles(tmp_path: Path) -> Path:
                 "kernel_apt_package": "linux-image-cloud-amd64",
             },
         ),
+        *(
+            ({"KERNEL": version}, {"kernel_source": "mainline", "kernel_version": version})
+            for version in ("5.6", "5.6.19", "4.14.120", "6.10-rc3", "5.6.x", "latest")
+        ),
+        ({"KERNEL": "v5.6"}, {"kernel_source": "mainline", "kernel_version": "5.6"}),
         ({"LIBURING": "apt"}, {"liburing_source": "apt"}),
         ({"LIBURING": "liburing-2.9"}, {"liburing_source": "git", "liburing_git_ref": "liburing-2.9"}),
         ({"LIBURING": "8bee206e"}, {"liburing_source": "git", "liburing_git_ref": "8bee206e"}),
@@ -61,6 +66,19 @@ def test_a_folder_of_debs_becomes_an_absolute_path(tmp_path, monkeypatch):
     [
         ("UPGRADE", "kep", "keep"),
         ("KERNEL", "kepp", "debs:FOLDER"),
+        *(
+            ("KERNEL", value, "a version (5.6, 5.6.19, 6.10-rc3, 5.6.x, latest;")
+            for value in (
+                "5",
+                "5.x",
+                "5.6.x-rc1",
+                "5.6.19.1",
+                "v5.6-dontuse",
+                "newest",
+                "5.6 ",
+                "mainline:5.6",
+            )
+        ),
         ("KERNEL", "apt:", "apt:SUITE"),
         ("KERNEL", "apt:suite/", "apt:SUITE/PACKAGE"),
         ("KERNEL", "apt:suite/Not A Package", "apt:SUITE/PACKAGE"),

@@ -238,6 +238,12 @@ def test_a_good_signature_is_good():
     trust.judge("\n".join(GOOD), 0, PINNED)
 
 
+@pytest.mark.parametrize("word", BAD)
+def test_a_word_against_it_outweighs_all_that_is_good(word):
+    with pytest.raises(TrustError):
+        trust.judge("\n".join([*GOOD, status(word)]), 0, PINNED)
+
+
 @given(
     st.permutations(GOOD),
     st.lists(st.sampled_from(BAD).map(status) | st.just(status("VALIDSIG", "B" * 40)), max_size=2),
@@ -279,6 +285,7 @@ def test_only_the_last_block_counts(first, last):
 
 
 @given(st.text())
+@example("0" * 64 + "  x.deb\n")
 @example("# Checksums-Sha256:\n" + "0" * 64 + "  ../x.deb\n")
 @example("# Checksums-Sha256:\n" + "0" * 40 + "  x.deb\n")
 @example("# Checksums-Sha256:\n" + "0" * 64 + " *x.deb\n")

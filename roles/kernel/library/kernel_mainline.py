@@ -68,6 +68,8 @@ passed_over:
   description: A sentence for each newer build that could not be used.
 builds:
   description: The versions that the archive offers, newest first, where none was asked for.
+listing:
+  description: The same for a person to read, a series each with its C(series), C(released) and C(candidates).
 temporary:
   description: Of a failure, whether it makes sense to ask again.
 out_of_reach:
@@ -79,7 +81,7 @@ import tempfile
 from urllib.parse import urljoin
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.mainline import MainlineError, Page, offered, resolve
+from ansible.module_utils.mainline import MainlineError, Page, listing, offered, resolve
 from ansible.module_utils.mainline_trust import TrustError, checksums, fingerprint, is_html, keyring, verify
 from ansible.module_utils.mainline_web import WebError, get
 
@@ -243,7 +245,12 @@ def main():
     except MainlineError as error:
         module.fail_json(msg=str(error), temporary=False, out_of_reach=True)
     if not module.params["version"]:
-        module.exit_json(changed=False, url=index.url, builds=[version.text for version in versions])
+        module.exit_json(
+            changed=False,
+            url=index.url,
+            builds=[version.text for version in versions],
+            listing=listing(versions),
+        )
     try:
         answer = find(module, index.url, versions)
     except WebError as error:

@@ -22,6 +22,8 @@ container:
   description: The kind of container that the host is, or empty. A container runs its host's kernel.
 entries:
   description: The id of the GRUB entry of each release.
+default:
+  description: The release that boots where nobody chooses, or empty where GRUB's configuration does not tell.
 saved_entry:
   description: The entry that boots by default, where GRUB_DEFAULT is C(saved).
 next_entry:
@@ -67,7 +69,7 @@ import os
 
 from ansible.module_utils import firmware, host, storage
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.grub import entries, environment
+from ansible.module_utils.grub import default, entries, environment
 
 GRUB = "/boot/grub"
 GRUBENV = f"{GRUB}/grubenv"
@@ -105,6 +107,7 @@ def kernels(module, manifest):
         "running": os.uname()[2],
         "boot_id": read("/proc/sys/kernel/random/boot_id").strip(),
         "entries": entries(read(GRUB_CFG)),
+        "default": default(read(GRUB_CFG), grubenv.get("saved_entry", "")),
         "saved_entry": grubenv.get("saved_entry", ""),
         "next_entry": grubenv.get("next_entry", ""),
         "manifest": manifest,

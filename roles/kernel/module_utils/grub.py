@@ -4,6 +4,7 @@ import re
 
 _OPEN = re.compile(r"^\s*(menuentry|submenu)\s.*\$menuentry_id_option\s+'([^']+)'.*\{\s*$")
 _ANONYMOUS = re.compile(r"^\s*(menuentry|submenu)\s.*\{\s*$")
+_DEFAULT = re.compile(r"""^\s*set default=(["']?)([^"'\n]*)\1\s*$""", re.MULTILINE)
 _LINUX = re.compile(r"^\s*linux(?:efi|16)?\s+\S*/vmlinu[xz]-(\S+)(.*)$")
 
 
@@ -40,6 +41,25 @@ def entries(text):
         if release not in found or "-simple-" in found[release]:
             found[release] = ">".join(ids)
     return found
+
+
+def default(text, saved):
+    """Return the release that boots where nobody chooses, or an empty string where that cannot be told.
+
+    Args:
+        text: the content of grub.cfg.
+        saved: the saved entry of grubenv, or an empty string.
+
+    Source: /etc/grub.d/00_header, which sets the default to what GRUB_DEFAULT says, or to the saved entry;
+    where there is none, GRUB takes the first.
+
+    """
+    chosen = [value for _quote, value in _DEFAULT.findall(text) if value != "${next_entry}"]
+    wanted = chosen[-1].replace("${saved_entry}", saved) if chosen else ""
+    first = next((match.group(1) for match in map(_LINUX.match, text.splitlines()) if match), "")
+    if wanted in ("", "0") or wanted.startswith("gnulinux-simple-"):
+        return first
+    return next((release for release, entry in entries(text).items() if entry == wanted), "")
 
 
 def environment(text):

@@ -145,6 +145,43 @@ def offered(page):
     return sorted(versions, reverse=True)
 
 
+def listing(versions):
+    """Return what the archive offers, for a person to read: a series each, the newest first.
+
+    Args:
+        versions: what it offers, newest first.
+
+    Returns:
+        A list of dicts: ``series``, ``released`` (``5.6 to 5.6.8, 5.6.10``) and ``candidates`` (``rc1 to
+        rc7``), either of which may be empty.
+
+    """
+    rows = []
+    for series in dict.fromkeys(version.series for version in versions):
+        mine = [version for version in reversed(versions) if version.series == series]
+        released = _runs([one for one in mine if not one.is_rc], "micro")
+        candidates = _runs([one for one in mine if one.is_rc and not one.micro], "rc")
+        rows.append(
+            {
+                "series": series,
+                "released": ", ".join(" to ".join(one.text for one in run) for run in released),
+                "candidates": ", ".join(" to ".join(f"rc{one.rc}" for one in run) for run in candidates),
+            }
+        )
+    return rows
+
+
+def _runs(versions, number):
+    """Return the first and the last, or the only one, of each run of versions that count on without a gap."""
+    runs = []
+    for version in versions:
+        if runs and getattr(version, number) == getattr(runs[-1][-1], number) + 1:
+            runs[-1][1:] = [version]
+        else:
+            runs.append([version])
+    return runs
+
+
 def candidates(wanted, versions):
     """Return the versions that fit what was asked for.
 
