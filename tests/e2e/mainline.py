@@ -12,7 +12,7 @@ from tests.mirror.archive import Mirror
 from tests.mirror.tiny import base
 
 #: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
-CONFIRM = 120
+CONFIRM = 180
 
 
 class Archive:

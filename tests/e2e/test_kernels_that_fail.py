@@ -48,7 +48,7 @@ def is_as_before(vm, release):
     [
         ("panic", "202401010000", "Kernel panic"),
         ("no-disk", "202402010000", "does not exist"),
-        ("no-network", "202403010000", "It came up, but was not confirmed within 120 s"),
+        ("no-network", "202403010000", "It came up, but was not confirmed within 180 s"),
         ("hangs", "202404010000", "The end of its journal"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_kernel_that_nobody_confirms_gives_way_and_the_next_run_says_so_and_go
     code, output = archive.step(vm, VERSION)
     assert code == 0, output
     assert f"An earlier run has booted {good} on trial and did not see the end of it" in output
-    assert "It came up, but was not confirmed within 120 s" in output
+    assert "It came up, but was not confirmed within 180 s" in output
     assert vm.run("uname -r").strip() == good
 
 
