@@ -22,11 +22,11 @@ METAPACKAGE = "linux-image-amd64"
 MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "qemu_fw_cfg", "button", "i6300esb"),
     *("ext4", "crc32c_generic", "crc32c_intel", "vfat", "nls_ascii", "nls_cp437", "nls_utf8"),
-    *("autofs4", "configfs", "efivarfs", "efi_pstore", "fuse", "loop", "dm_mod", "overlay", "ip_tables"),
+    *("autofs4", "binfmt_misc", "configfs", "efivarfs", "efi_pstore", "fuse", "loop", "dm_mod", "overlay", "ip_tables"),
 )
 
 #: To be raised when the code here begins to make something else.
-FORMAT = 1
+FORMAT = 2
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]+)\0")
 
