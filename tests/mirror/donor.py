@@ -2,15 +2,13 @@
 
 import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab import archive, lock, paths
+from lab import lock, paths
 from lab.errors import LabError
 from lab.progress import phase
-from lab.tool import run
+from tests.mirror import debian
 
 #: Its kernel is compressed by xz and its modules are not, whatever this computer's own release does.
 SUITE = "bookworm"
@@ -22,7 +20,18 @@ METAPACKAGE = "linux-image-amd64"
 MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "qemu_fw_cfg", "button", "i6300esb"),
     *("ext4", "crc32c_generic", "crc32c_intel", "vfat", "nls_ascii", "nls_cp437", "nls_utf8"),
-    *("autofs4", "binfmt_misc", "configfs", "efivarfs", "efi_pstore", "fuse", "loop", "dm_mod", "overlay", "ip_tables"),
+    *(
+        "autofs4",
+        "binfmt_misc",
+        "configfs",
+        "efivarfs",
+        "efi_pstore",
+        "fuse",
+        "loop",
+        "dm_mod",
+        "overlay",
+        "ip_tables",
+    ),
 )
 
 #: To be raised when the code here begins to make something else.
@@ -34,8 +43,7 @@ _DEPENDS = re.compile(rb"\0depends=([\w,-]+)\0")
 def fetch() -> Path:
     """Return a folder with `vmlinuz`, `config`, `System.map`, and `modules` as below /lib/modules/RELEASE.
 
-    What is not in the cache is downloaded by apt and verified by its keys, with lists of packages of its own:
-    it needs no root, and this computer's lists stay as they are. Raises LabError when that fails.
+    What is not in the cache is downloaded first. Raises LabError when that fails.
     """
     folder = paths.cache() / "mirror" / f"donor-{FORMAT}"
     partial = folder.with_suffix(".partial")
@@ -43,50 +51,25 @@ def fetch() -> Path:
         try:
             if not folder.exists():
                 what = f"getting a kernel to rename, {METAPACKAGE} of {SUITE}"
-                with phase(what), tempfile.TemporaryDirectory() as work:
-                    _unpack(_download(Path(work)), partial)
+                with phase(what), debian.release(SUITE) as packages:
+                    # The unsigned one, since it is going to be changed.
+                    image = packages.stands_for(METAPACKAGE)
+                    _take(packages.unpacked(f"{image}-unsigned"), partial)
                 partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def _download(work: Path) -> Path:
-    """Download the kernel's deb and return where it is: the unsigned one, since it is going to be changed."""
-    (work / "lists").mkdir()
-    sources = archive.sources(archive.suite(SUITE), archive.trusted_targets())
-    (work / "sources.list").write_text("\n".join(sources) + "\n")
-    settings = {
-        "Dir::Etc::SourceList": work / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::State::Lists": work / "lists",
-        "Dir::Cache": work,
-        "APT::Sandbox::User": "root",
-    }
-    options = [f"--option={name}={value}" for name, value in settings.items()]
-    run(["apt-get", "update", "--error-on=any", *options])
-    ask = ["apt-cache", "depends", "--important", *options, METAPACKAGE]
-    answer = subprocess.run(ask, capture_output=True, text=True, check=False)
-    found = re.search(r"Depends: (linux-image-\S+)", answer.stdout)
-    if found is None:
-        raise LabError(f"The archive of {SUITE} has no {METAPACKAGE} to rename: {answer.stderr.strip()}")
-    # apt downloads into the working directory.
-    run(["env", f"--chdir={work}", "apt-get", "download", *options, f"{found[1]}-unsigned"])
-    return next(work.glob("*.deb"))
-
-
-def _unpack(deb: Path, folder: Path) -> None:
-    """Put the parts of a kernel's deb that are needed into a folder."""
-    with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch)
-        run(["dpkg-deb", "--extract", str(deb), str(tree)])
-        for part in ("vmlinuz", "config", "System.map"):
-            shutil.copy(next(tree.glob(f"boot/{part}-*")), folder / part)
-        (source,) = tree.glob("lib/modules/*")
-        for path in (*source.glob("modules.*"), *closure(source, MODULES)):
-            target = folder / "modules" / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+def _take(tree: Path, folder: Path) -> None:
+    """Copy the parts that are needed of a kernel's package into a folder."""
+    for part in ("vmlinuz", "config", "System.map"):
+        shutil.copy(next(tree.glob(f"boot/{part}-*")), folder / part)
+    (source,) = tree.glob("lib/modules/*")
+    for path in (*source.glob("modules.*"), *closure(source, MODULES)):
+        target = folder / "modules" / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
 
 
 def closure(tree: Path, wanted: Iterable[str]) -> list[Path]:

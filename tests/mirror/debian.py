@@ -1,0 +1,61 @@
+"""Debs of a Debian release, from the archive that this computer trusts."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import archive
+from lab.errors import LabError
+from lab.tool import run
+
+
+class Debian:
+    """A release's packages, as an apt with lists of its own sees them: without root, and changing nothing."""
+
+    def __init__(self, folder: Path, options: list[str]):
+        self._folder = folder
+        self._options = options
+
+    def stands_for(self, metapackage: str) -> str:
+        """Return the kernel's image that a metapackage depends on. Raises LabError when there is none."""
+        command = ["apt-cache", "depends", "--important", *self._options, metapackage]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = re.search(r"Depends: (linux-image-\S+)", answer.stdout)
+        if found is None:
+            raise LabError(f"The archive has no {metapackage}: {answer.stderr.strip()}")
+        return found[1]
+
+    def unpacked(self, package: str) -> Path:
+        """Return the folder of a package's files, downloaded and verified by apt; nothing of it is installed.
+
+        Raises LabError when that fails.
+        """
+        tree = self._folder / package
+        # apt downloads into the working directory.
+        run(["env", f"--chdir={self._folder}", "apt-get", "download", *self._options, package])
+        (deb,) = self._folder.glob(f"{package}_*.deb")
+        run(["dpkg-deb", "--extract", str(deb), str(tree)])
+        return tree
+
+
+@contextmanager
+def release(suite: str) -> Iterator[Debian]:
+    """Read a release's lists of packages. What is unpacked is gone at the end. Raises LabError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "lists").mkdir()
+        sources = archive.sources(archive.suite(suite), archive.trusted_targets())
+        (folder / "sources.list").write_text("\n".join(sources) + "\n")
+        settings = {
+            "Dir::Etc::SourceList": folder / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::State::Lists": folder / "lists",
+            "Dir::Cache": folder,
+            "APT::Sandbox::User": "root",
+        }
+        options = [f"--option={setting}={value}" for setting, value in settings.items()]
+        run(["apt-get", "update", "--error-on=any", *options])
+        yield Debian(folder, options)
