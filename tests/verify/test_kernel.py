@@ -90,7 +90,7 @@ def test_a_mainline_kernel_is_of_the_version_asked_for(host, manifest, running):
     abi = "".join(f"{number:02}" for number in numbers) + (candidate or "").lstrip("-")
     wanted = f"{'.'.join(map(str, numbers))}-{abi}-{manifest['flavour']}"
     assert running == wanted, (
-        f"{name(host)}: expected mainline {manifest['version']} to run as {wanted}, found {running}: {PROVISION}"
+        f"{name(host)}: expected mainline {manifest['version']} to be {wanted}, found {running}: {PROVISION}"
     )
 
 
