@@ -15,8 +15,8 @@ def first_boot(text, count):
     """Return the last lines of the first kernel that a console's log speaks of.
 
     Args:
-        text: the log, from shortly before a reboot on; the end of the kernel that ran before may come first, the
-            firmware and another kernel after.
+        text: the log, from shortly before a reboot on; it may begin with the end of the kernel before,
+            and go on with the firmware and another kernel.
         count: how many lines at most.
 
     Returns:

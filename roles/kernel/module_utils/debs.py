@@ -130,7 +130,7 @@ def read_folder(folder, architecture, everything=False, names=None):
 
     Returns:
         A dict: ``release``; ``debs``, a list of dicts with ``path``, ``package``, ``version`` and ``sha256``;
-        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether one is packed so.
+        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether any is so packed.
 
     Raises:
         DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The
