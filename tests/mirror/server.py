@@ -88,16 +88,17 @@ class Server:
 
         self._faults[path] = (float("inf"), answer)
 
-    def drip(self, path: str, pause: float) -> None:
-        """Answer byte by byte, with a pause in seconds after each."""
+    def drip(self, path: str, pause: float, drops: int) -> None:
+        """Answer in so many drops, with a pause in seconds after each."""
 
         def answer(handler: SimpleHTTPRequestHandler) -> None:
             body = _body(handler)
             handler.send_response(200)
             handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
-            for number in range(len(body)):
-                handler.wfile.write(body[number : number + 1])
+            size = -(-len(body) // drops)
+            for start in range(0, len(body), size):
+                handler.wfile.write(body[start : start + size])
                 if self._closing.wait(pause):
                     break
 

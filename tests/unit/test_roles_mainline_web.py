@@ -79,7 +79,7 @@ def test_a_server_that_says_nothing_is_given_up(find, server):
 
 
 def test_a_server_that_answers_drop_by_drop_is_given_up(find, server):
-    server.drip("v5.6/", pause=0.3)
+    server.drip("v5.6/", pause=0.3, drops=20)
     answer = find(version="5.6", timeout=1)
     assert f"{server.url}v5.6/ takes more than 4 seconds for an answer" in answer["msg"]
     assert answer["temporary"] is True
