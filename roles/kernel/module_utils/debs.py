@@ -130,7 +130,7 @@ def read_folder(folder, architecture, everything=False, names=None):
 
     Returns:
         A dict: ``release``; ``debs``, a list of dicts with ``path``, ``package``, ``version`` and ``sha256``;
-        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether any is so packed.
+        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether one needs it.
 
     Raises:
         DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The
