@@ -151,7 +151,7 @@ def test_it_stays_the_default_over_a_plain_reboot_and_passes_the_verification(vm
 
 
 def test_nothing_of_the_trial_is_left(vm):
-    assert vm.run("find /etc/systemd -name '*uring-lab*'") == ""
+    assert vm.run("find /etc/systemd -name '*uring-lab-trial*'") == ""
     assert vm.run("systemctl list-units --all --plain --no-legend 'uring-lab-trial*'") == ""
     assert "panic=15" not in vm.run("cat /proc/cmdline; sudo grub-editenv /boot/grub/grubenv list")
 

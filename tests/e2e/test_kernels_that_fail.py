@@ -38,7 +38,7 @@ def is_as_before(vm, release):
     assert f"gnulinux-{release}-advanced" in grubenv
     assert "next_entry=gnulinux" not in grubenv
     assert vm.run("ls /boot/*generic* /var/lib/uring-lab/kernel* 2>/dev/null || true") == ""
-    assert vm.run("find /etc/systemd -name '*uring-lab*'") == ""
+    assert vm.run("find /etc/systemd -name '*uring-lab-trial*'") == ""
     assert vm.run("sudo dpkg --audit") == ""
     assert "uring_lab_trial" not in grubenv
 
