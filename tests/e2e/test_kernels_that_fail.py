@@ -46,7 +46,6 @@ def is_as_before(vm, release):
 @pytest.mark.parametrize(
     ("variant", "stamp", "says"),
     [
-        ("panic", "202401010000", "Kernel panic"),
         ("no-disk", "202402010000", "does not exist"),
         ("no-network", "202403010000", "It came up, but was not confirmed within 180 s"),
         ("hangs", "202404010000", "The end of its journal"),
@@ -136,3 +135,21 @@ def test_a_trial_whose_controller_died_is_confirmed_by_the_next_run_in_time(vm, 
     assert f"{later}: booted on trial, proved" in output
     assert vm.run("cat /proc/sys/kernel/random/boot_id") == boot
     assert "rc3" not in vm.run("ls /boot")
+
+
+def test_a_kernel_that_panics_at_once_leaves_the_one_of_an_earlier_run_in_its_place(vm, archive):
+    """What there is to go back to may be a kernel of ours: as proved as it was, and remembered as before."""
+    proved = vm.run("uname -r").strip()
+    manifest = vm.run("cat /var/lib/uring-lab/kernel.json")
+    failing = archive.add("6.10.1", "202407270000", "panic")
+    code, output = archive.step(vm, "6.10.1", "-e", f"kernel_console_log={vm.directory}/console.log")
+    assert code != 0
+    assert f"the trial boot of {failing} failed, {proved} came up" in output
+    assert "Kernel panic" in output
+    assert vm.run("uname -r").strip() == proved
+    assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json")) == json.loads(manifest)
+    assert vm.run(f"ls /boot/*{failing} 2>/dev/null || true") == ""
+    code, output = archive.step(vm, "6.10")
+    assert code == 0, output
+    assert "proved and default already" in output
+    assert "changed=0" in output
