@@ -6,8 +6,12 @@ from support import Host
 from lab import machine
 
 
-def lab_host(name, kind):
-    """Make a lab host, in place of one that an earlier run may have left."""
+def lab_host(request, kind):
+    """Make a lab host for a module, in place of one that an earlier run may have left.
+
+    Modules run side by side, so each has one of its own.
+    """
+    name = request.module.__name__.replace("test_", "e2e-").replace("_", "-")
     machine.down(name)
     try:
         yield Host(machine.up(name, kind))
@@ -16,10 +20,10 @@ def lab_host(name, kind):
 
 
 @pytest.fixture(scope="module")
-def container():
-    yield from lab_host("e2e-container", "container")
+def container(request):
+    yield from lab_host(request, "container")
 
 
 @pytest.fixture(scope="module")
-def vm():
-    yield from lab_host("e2e-vm", "vm")
+def vm(request):
+    yield from lab_host(request, "vm")
