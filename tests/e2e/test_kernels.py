@@ -9,7 +9,7 @@ import re
 
 import mainline
 import pytest
-from support import playbook
+from support import make, playbook
 
 from tests.mirror.signer import Signer
 
@@ -140,6 +140,13 @@ def test_a_second_run_changes_nothing_and_does_not_even_ask_the_archive(vm, arch
     assert "proved and default already" in output
     assert "changed=0" in output
     assert archive.server.requests == []
+
+
+def test_make_kernels_tells_which_one_runs_and_which_is_ours(vm, release):
+    """Whether the real archive is in reach from here, and listed above, is not what this is about."""
+    output = make("kernels", f"INVENTORY={vm.inventory}").output
+    assert re.search(r"5\.6\.0-050600-generic +runs, the default, ours\n", output), output
+    assert re.search(rf"{re.escape(release)} *\n", output), output
 
 
 def test_it_stays_the_default_over_a_plain_reboot_and_passes_the_verification(vm, archive, tmp_path):
