@@ -1,0 +1,90 @@
+"""A host with Secure Boot: a mainline kernel, which nobody has signed for it, is refused in time.
+
+The machine boots as such hosts do: firmware with Microsoft's keys, Debian's signed shim and GRUB, Debian's
+signed kernel. Nothing is played.
+"""
+
+import subprocess
+import time
+
+import mainline
+import pytest
+from support import playbook
+
+from lab import machine, qemu
+from tests.mirror import debian
+
+pytestmark = pytest.mark.vm
+
+#: GRUB's own configuration on the EFI system partition, where Debian's signed one looks for it.
+EARLY = r"search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
+#: Seconds for an emulated machine to switch itself off.
+POWER_OFF = 120
+
+
+@pytest.fixture(scope="module")
+def guarded(vm):
+    """Give the machine signed programs to boot by, and then a firmware that accepts no others."""
+    give_signed_programs(vm)
+    vm.run("sudo systemctl poweroff", check=False)
+    until = time.monotonic() + POWER_OFF
+    while machine.get(vm.name).running:
+        assert time.monotonic() < until, f"{vm.name} does not switch itself off"
+        time.sleep(0.5)
+    _, variables = qemu.firmware()
+    enrolled = variables.with_suffix(".ms.fd")
+    store = ["qemu-img", "convert", "-O", "qcow2", enrolled, vm.directory / "vars.qcow2"]
+    subprocess.run(store, check=True)
+    machine.up(vm.name)
+    return vm
+
+
+def give_signed_programs(vm):
+    with debian.release(machine.get(vm.name).suite) as packages:
+        shim = packages.unpacked("shim-signed") / "usr/lib/shim/shimx64.efi.signed"
+        grub = (
+            packages.unpacked("grub-efi-amd64-signed") / "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+        )
+        subprocess.run(["scp", "-q", "-F", vm.ssh_config, shim, grub, f"{vm.name}:"], check=True)
+    vm.run(
+        f"""
+        set -e
+        sudo mkdir /boot/efi/EFI/debian
+        sudo cp {shim.name} /boot/efi/EFI/BOOT/BOOTX64.EFI
+        sudo cp {grub.name} /boot/efi/EFI/BOOT/grubx64.efi
+        printf '{EARLY}' "$(findmnt --noheadings --output UUID /)" | sudo tee /boot/efi/EFI/debian/grub.cfg
+        """
+    )
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    with mainline.archive(tmp_path_factory.mktemp("archive")) as served:
+        served.mirror.add("5.6")
+        yield served
+
+
+def test_the_machine_really_has_it_on(guarded):
+    """Or else the refusal below would show nothing."""
+    said = guarded.run("sudo dmesg")
+    assert "secureboot: Secure boot enabled" in said
+    assert "Kernel is locked down" in said
+
+
+def test_preflight_refuses_a_mainline_kernel_before_any_of_it_is_fetched(guarded, archive):
+    """GRUB would say "bad shim signature" and wait for a key to be pressed, on a console that nobody sees."""
+    code, output = playbook(
+        guarded, "preflight", "-e", archive.variables("5.6"), environment=archive.environment
+    )
+    assert code != 0
+    assert "Secure Boot is on" in " ".join(output.split())
+    assert [path for path in archive.server.requests if path.endswith(".deb")] == []
+
+
+def test_the_kernel_step_alone_refuses_it_before_the_host_is_touched(guarded, archive):
+    before = guarded.looks()
+    code, output = archive.step(guarded, "5.6")
+    assert code != 0
+    assert "Secure Boot is on" in output
+    assert "mokutil --disable-validation" in output
+    assert guarded.looks() == before
