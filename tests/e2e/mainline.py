@@ -21,17 +21,20 @@ class Archive:
     Attributes:
         mirror: the archive's files.
         server: what serves them, faults and all.
+        headers: whether its builds have headers; they cost an emulated machine half a minute each time.
 
     """
 
-    def __init__(self, folder: Path, running: server.Server):
+    def __init__(self, folder: Path, running: server.Server, headers: bool):
         self.folder = folder
+        self.headers = headers
         self.mirror = Mirror(folder / "mainline")
         self.server = running
 
     def add(self, version: str, stamp: str, variant: str = "good", layout: str = "folder") -> str:
         """Add a build of a kernel that boots, or fails to in a certain way; return its release."""
-        made = kernels.build(self.folder / f"{version}-{stamp}", version, stamp, variant)
+        folder = self.folder / f"{version}-{stamp}"
+        made = kernels.build(folder, version, stamp, variant, headers=self.headers)
         self.mirror.add(version, made, layout=layout)
         return f"{base(version)}-generic"
 
@@ -44,6 +47,7 @@ class Archive:
             "kernel_mainline_key": str(self.mirror.key),
             "kernel_mainline_fingerprint": self.mirror.fingerprint,
             "kernel_confirm_timeout": CONFIRM,
+            "kernel_headers": self.headers,
             "__kernel_retry_delay": 1,
         }
         return json.dumps(given | others)
@@ -61,9 +65,9 @@ class Archive:
 
 
 @contextlib.contextmanager
-def archive(folder: Path) -> Iterator[Archive]:
+def archive(folder: Path, headers: bool = True) -> Iterator[Archive]:
     """Serve an empty archive on the loopback of this computer, where the controller is."""
     root = folder / "mainline"
     root.mkdir()
     with server.serve(root) as running:
-        yield Archive(folder, running)
+        yield Archive(folder, running, headers)

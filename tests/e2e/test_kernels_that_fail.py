@@ -21,7 +21,7 @@ VERSION = "6.10-rc3"
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    with mainline.archive(tmp_path_factory.mktemp("archive")) as served:
+    with mainline.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
         yield served
 
 
