@@ -57,7 +57,7 @@ def test_a_kernel_that_fails_gives_way_to_the_old_one_by_itself(vm, release, arc
     code, output = archive.step(vm, VERSION, "-e", console)
     assert code != 0
     assert f"the trial boot of {failing} failed, {release} came up" in output
-    assert says in output
+    assert says in output, output
     is_as_before(vm, release)
 
 
@@ -145,7 +145,7 @@ def test_a_kernel_that_panics_at_once_leaves_the_one_of_an_earlier_run_in_its_pl
     code, output = archive.step(vm, "6.10.1", "-e", f"kernel_console_log={vm.directory}/console.log")
     assert code != 0
     assert f"the trial boot of {failing} failed, {proved} came up" in output
-    assert "Kernel panic" in output
+    assert "Kernel panic" in output, output
     assert vm.run("uname -r").strip() == proved
     assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json")) == json.loads(manifest)
     assert vm.run(f"ls /boot/*{failing} 2>/dev/null || true") == ""

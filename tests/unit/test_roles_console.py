@@ -15,6 +15,16 @@ def test_the_end_of_the_kernel_on_trial_is_shown_and_not_that_of_the_one_after()
     ]
 
 
+def test_a_panic_is_shown_and_not_the_end_of_its_trace():
+    trace = "".join(f"[ 1.2] call {number}\n" for number in range(40))
+    assert first_boot(TRIAL + trace + FIRMWARE + BACK, 4) == [
+        "[ 0.0] Linux version 5.6.0-generic (x)",
+        "[ 1.0] VFS: Cannot open root",
+        "[ 1.1] Kernel panic",
+        "[ 1.2] call 0",
+    ]
+
+
 def test_a_loader_that_says_nothing_is_no_hindrance():
     assert first_boot(BEFORE + TRIAL + BACK, 1) == ["[ 1.1] Kernel panic"]
 

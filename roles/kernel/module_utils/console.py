@@ -7,12 +7,17 @@ KERNEL = re.compile(r"Linux version \d")
 #: What comes before the next kernel: EDK II's firmware and GRUB announce what they start.
 LOADER = re.compile(r"^(BdsDxe|UEFI|SeaBIOS|Welcome to GRUB|GNU GRUB|Booting `)", re.M)
 
+#: What a kernel says when it dies; a trace of its calls follows, longer than anybody wants to read.
+DEATH = re.compile(r"Kernel panic|Oops|BUG:")
+#: How many of the lines before that are shown with it.
+_BEFORE = 2
+
 #: Colours and cursor movements (ECMA-48), and the other control characters but line feed and tab.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def first_boot(text, count):
-    """Return the last lines of the first kernel that a console's log speaks of.
+    """Return the end of the first kernel that a console's log speaks of: its death, or its last lines.
 
     Args:
         text: the log, from shortly before a reboot on; it may begin with the end of the kernel before,
@@ -32,4 +37,7 @@ def first_boot(text, count):
     # The line in which the next kernel announces itself belongs to that.
     if end < len(rest):
         end = rest.rfind("\n", 0, end + 1) + 1
-    return [line.rstrip() for line in rest[:end].splitlines() if line.strip()][-count:]
+    lines = [line.rstrip() for line in rest[:end].splitlines() if line.strip()]
+    death = next((number for number, line in enumerate(lines) if DEATH.search(line)), len(lines))
+    first = max(0, min(death - _BEFORE, len(lines) - count))
+    return lines[first : first + count]
