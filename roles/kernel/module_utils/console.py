@@ -38,6 +38,6 @@ def first_boot(text, count):
     if end < len(rest):
         end = rest.rfind("\n", 0, end + 1) + 1
     lines = [line.rstrip() for line in rest[:end].splitlines() if line.strip()]
-    death = next((number for number, line in enumerate(lines) if DEATH.search(line)), len(lines))
-    first = max(0, min(death - _BEFORE, len(lines) - count))
+    deaths = [number - _BEFORE for number, line in enumerate(lines) if DEATH.search(line)]
+    first = max(0, min([*deaths, len(lines) - count]))
     return lines[first : first + count]
