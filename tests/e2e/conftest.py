@@ -3,7 +3,19 @@
 import pytest
 from support import Host
 
-from lab import machine
+from lab import accelerator, machine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_processor():
+    """Give each machine one processor: two of them run at a time.
+
+    With two, QEMU 7.2 was once seen to emulate a boot that went round in circles for ever: both processors at an
+    instruction that the kernel had just patched.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accelerator, "processors", lambda: 1)
+        yield
 
 
 def lab_host(request, kind):
