@@ -10,7 +10,7 @@ from lab import accelerator, machine
 def one_processor():
     """Give each machine one processor: two of them run at a time.
 
-    With two, QEMU 7.2 was once seen to emulate a boot that went round in circles for ever: both processors at an
+    With two, QEMU 7.2 was once seen to emulate a boot that went round in circles: both processors stood at an
     instruction that the kernel had just patched.
     """
     with pytest.MonkeyPatch.context() as patch:
