@@ -131,6 +131,7 @@ def test_a_lower_version_than_the_running_one_is_tried_proved_and_made_the_defau
     assert (manifest["version"], manifest["stamp"]) == ("5.6", STAMP)
     assert (manifest["previous"], manifest["promoted"]) == (release, True)
     assert vm.run(f"ls /boot/vmlinuz-{release}")
+    assert vm.run("cat /proc/sys/kernel/panic /proc/sys/kernel/softlockup_panic").split() == ["0", "0"]
 
 
 def test_a_second_run_changes_nothing_and_does_not_even_ask_the_archive(vm, archive):
