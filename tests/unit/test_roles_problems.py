@@ -199,7 +199,6 @@ def problems(tmp_path_factory):
         env={
             **os.environ,
             "ANSIBLE_STDOUT_CALLBACK": "default",
-            "ANSIBLE_CALLBACKS_ENABLED": "",
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         },
         check=False,
