@@ -39,3 +39,9 @@ def container(request):
 @pytest.fixture(scope="module")
 def vm(request):
     yield from lab_host(request, "vm")
+
+
+@pytest.fixture(scope="module")
+def release(vm):
+    """Read which kernel the machine is made with."""
+    return vm.run("uname -r").strip()

@@ -12,7 +12,7 @@ from tests.mirror.archive import Mirror
 from tests.mirror.tiny import base
 
 #: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
-CONFIRM = 180
+CONFIRM = 120
 
 
 class Archive:
@@ -48,6 +48,7 @@ class Archive:
             "kernel_mainline_fingerprint": self.mirror.fingerprint,
             "kernel_confirm_timeout": CONFIRM,
             "kernel_headers": self.headers,
+            "__kernel_retries": 1,
             "__kernel_retry_delay": 1,
         }
         return json.dumps(given | others)

@@ -79,12 +79,3 @@ def test_preflight_refuses_a_mainline_kernel_before_any_of_it_is_fetched(guarded
     assert code != 0
     assert "Secure Boot is on" in " ".join(output.split())
     assert [path for path in archive.server.requests if path.endswith(".deb")] == []
-
-
-def test_the_kernel_step_alone_refuses_it_before_the_host_is_touched(guarded, archive):
-    before = guarded.looks()
-    code, output = archive.step(guarded, "5.6")
-    assert code != 0
-    assert "Secure Boot is on" in output
-    assert "mokutil --disable-validation" in output
-    assert guarded.looks() == before

@@ -1,4 +1,4 @@
-"""The kernel step in a virtual machine: debs of one's own, the archive's newer kernel, and the way back.
+"""The kernel step in a virtual machine: one that cannot be installed, the archive's newer one, the way back.
 
 The tests build on one another, in the order in which things go wrong and right.
 """
@@ -9,15 +9,7 @@ import subprocess
 import pytest
 from support import make, playbook
 
-from tests.mirror import kernels
-
 pytestmark = pytest.mark.vm
-
-
-@pytest.fixture(scope="module")
-def release(vm):
-    """Read which kernel the machine is made with."""
-    return vm.run("uname -r").strip()
 
 
 def broken_debs(vm, release, name, folder):
@@ -64,22 +56,13 @@ def test_a_kernel_that_cannot_be_installed_is_taken_back(vm, release, tmp_path):
     assert vm.run("ls /boot/*noconfig* /var/lib/uring-lab/kernel.json 2>/dev/null || true") == ""
 
 
-def test_debs_of_ones_own_are_tried_proved_and_made_the_default(vm, release, tmp_path):
-    kernels.build(tmp_path, "5.6", headers=False)
-    code, output = from_debs(vm, tmp_path)
-    assert code == 0, output
-    assert vm.run("uname -r").strip() == "5.6.0-050600-generic"
-    assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json"))["previous"] == release
-
-
-def test_a_newer_kernel_replaces_them_after_its_own_trial(vm, release):
+def test_a_newer_kernel_is_tried_proved_and_made_the_default(vm, release):
     code, output = playbook(vm, "release_upgrade")
     assert code == 0, output
     code, output = playbook(vm, "kernel", "-e", "@profiles/archive.yml")
     assert code == 0, output
     newer = vm.run("uname -r").strip()
-    assert newer not in (release, "5.6.0-050600-generic")
-    assert "5.6.0" not in vm.run("ls /boot")
+    assert newer != release
     manifest = json.loads(vm.run("cat /var/lib/uring-lab/kernel.json"))
     assert (manifest["release"], manifest["previous"], manifest["promoted"]) == (newer, release, True)
     assert f"gnulinux-{newer}-advanced" in default_entry(vm)

@@ -1,0 +1,138 @@
+"""A trial whose controller dies, in a virtual machine: the host minds itself, and the next run carries on.
+
+The archive is a mirror on the loopback, its kernels are Debian's under mainline names (tests/mirror). They
+build on one another: two switches in a row, and a kernel that fails on top of them.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import mainline
+import pytest
+from support import ROOT, playbook, playbook_command
+
+from tests.mirror import kernels
+
+pytestmark = pytest.mark.vm
+
+VERSION = "6.10-rc3"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    with mainline.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
+        yield served
+
+
+def killed_while_it_boots(vm, archive, variables):
+    """Run the kernel step and kill the controller at the moment in which the host goes down for the trial.
+
+    Returns the id of the boot before it.
+    """
+    command = playbook_command(vm, "kernel", "-e", variables)
+    before = vm.run("cat /proc/sys/kernel/random/boot_id")
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **archive.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    said = ""
+    for line in run.stdout:
+        said += line
+        if "Choose the new kernel for the next boot alone" in line and "changed" in line:
+            break
+    else:
+        pytest.fail(said)
+    # The next task is the reboot. Its command needs some seconds on an emulated machine, a boot needs many.
+    until = time.monotonic() + 120
+    while not is_told_to_reboot(vm):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    time.sleep(6)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    return before
+
+
+def is_told_to_reboot(vm):
+    """Look for the ssh that brings the machine Ansible's command to reboot."""
+    listing = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    return any(f"/{vm.name}/" in line and "shutdown -r" in line for line in listing.splitlines())
+
+
+def wait_for(vm, release, before, limit=900):
+    """Wait until a kernel runs under another boot than the one before."""
+    until = time.monotonic() + limit
+    now = ""
+    while time.monotonic() < until:
+        now = vm.run("uname -r; cat /proc/sys/kernel/random/boot_id", check=False)
+        if release in now and before.strip() not in now:
+            return
+        time.sleep(3)
+    pytest.fail(f"{release} did not come up, but {now or 'nothing'}")
+
+
+def test_a_kernel_that_nobody_confirms_gives_way_and_the_next_run_says_so_and_goes_on(vm, release, archive):
+    """A controller that dies in the middle leaves no unproved kernel behind, and no work to begin anew."""
+    good = archive.add(VERSION, "202405010000")
+    before = killed_while_it_boots(vm, archive, archive.variables(VERSION))
+    wait_for(vm, good, before)
+    trial = vm.run("cat /proc/sys/kernel/random/boot_id")
+    wait_for(vm, release, trial)
+    code, output = archive.step(vm, VERSION)
+    assert code == 0, output
+    assert f"An earlier run has booted {good} on trial and did not see the end of it" in output
+    assert "It came up, but was not confirmed within 120 s" in output
+    assert vm.run("uname -r").strip() == good
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Lead the role to a folder of debs of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    kernels.build(folder, "6.10", headers=False)
+    return json.dumps(
+        {
+            "kernel_source": "debs",
+            "kernel_debs_folder": str(folder),
+            "kernel_confirm_timeout": mainline.CONFIRM,
+        }
+    )
+
+
+def test_a_trial_whose_controller_died_is_confirmed_by_the_next_run_in_time(vm, release, archive, own):
+    """The other end of the same accident: the kernel is up, its time is not over, no other boot is needed."""
+    before = killed_while_it_boots(vm, archive, own)
+    wait_for(vm, "6.10.0-061000-generic", before)
+    boot = vm.run("cat /proc/sys/kernel/random/boot_id")
+    code, output = playbook(vm, "kernel", "-e", own)
+    assert code == 0, output
+    assert "6.10.0-061000-generic: booted on trial, proved" in " ".join(output.split())
+    assert vm.run("cat /proc/sys/kernel/random/boot_id") == boot
+    assert "rc3" not in vm.run("ls /boot")
+    assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json"))["previous"] == release
+
+
+def test_a_kernel_that_panics_at_once_leaves_the_one_of_an_earlier_run_in_its_place(vm, archive, own):
+    """What there is to go back to may be a kernel of ours: as proved as it was, and remembered as before."""
+    proved = vm.run("uname -r").strip()
+    manifest = vm.run("cat /var/lib/uring-lab/kernel.json")
+    failing = archive.add("6.10.1", "202407270000", "panic")
+    code, output = archive.step(vm, "6.10.1", "-e", f"kernel_console_log={vm.directory}/console.log")
+    assert code != 0
+    assert f"the trial boot of {failing} failed, {proved} came up" in output
+    assert "Kernel panic" in output, output
+    assert vm.run("uname -r").strip() == proved
+    assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json")) == json.loads(manifest)
+    assert vm.run(f"ls /boot/*{failing} 2>/dev/null || true") == ""
+    code, output = playbook(vm, "kernel", "-e", own)
+    assert code == 0, output
+    assert "proved and default already" in output
+    assert "changed=0" in output
