@@ -7,7 +7,7 @@ build on one another, in the order in which a user would go.
 import json
 import re
 
-import mainline
+import bootable
 import pytest
 from support import make
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vm
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Serve 5.6 in the layout of its time."""
-    with mainline.archive(tmp_path_factory.mktemp("archive")) as served:
+    with bootable.archive(tmp_path_factory.mktemp("archive")) as served:
         served.add("5.6", STAMP, "headers-unmet", layout="flat")
         yield served
 

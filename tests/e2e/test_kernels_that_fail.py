@@ -4,7 +4,7 @@ The archive is a mirror on the loopback, its kernels are Debian's under mainline
 (tests/mirror). The one that stands still is played by a service with the highest priority.
 """
 
-import mainline
+import bootable
 import pytest
 
 pytestmark = pytest.mark.vm
@@ -14,7 +14,7 @@ VERSION = "6.10-rc3"
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    with mainline.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
+    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
         yield served
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-import mainline
+import bootable
 import pytest
 from support import ROOT, playbook, playbook_command
 
@@ -23,7 +23,7 @@ VERSION = "6.10-rc3"
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    with mainline.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
+    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
         yield served
 
 
@@ -87,7 +87,7 @@ def own(tmp_path_factory):
         {
             "kernel_source": "debs",
             "kernel_debs_folder": str(folder),
-            "kernel_confirm_timeout": mainline.CONFIRM,
+            "kernel_confirm_timeout": bootable.CONFIRM,
         }
     )
 

@@ -7,7 +7,7 @@ signed kernel. Nothing is played.
 import subprocess
 import time
 
-import mainline
+import bootable
 import pytest
 from support import playbook
 
@@ -59,7 +59,7 @@ def give_signed_programs(vm):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    with mainline.archive(tmp_path_factory.mktemp("archive")) as served:
+    with bootable.archive(tmp_path_factory.mktemp("archive")) as served:
         served.mirror.add("5.6")
         yield served
 
