@@ -77,6 +77,7 @@ def _console(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{found.name} does not run; its console is in {found.directory / 'console.log'}.")
     if found.kind == "container":
         say("a container has no serial console: following its log; Ctrl-C ends")
+        # As ssh does above, tail takes over.
         os.execvp("tail", ["tail", "-n", "+1", "-f", str(found.directory / "console.log")])  # noqa: S606
     say("Enter wakes the console, Ctrl-] leaves it")
     console.attach(found.directory)
