@@ -17,12 +17,15 @@ from lab.tool import need
 
 KEEPER = Path(__file__).with_name("keeper.py")
 
-#: A shell script: make the first argument a folder, and unpack the other ones in it, in their order.
+#: A shell script: make the first argument a folder and unpack the other ones in it, in their order. No kernel
+#: stays: a container runs this computer's, and another one's initramfs cannot even be made in it.
 UNPACK = """
 set -eu
 root=$1; shift
 mkdir -m 755 "$root"
 for tar; do tar -x --numeric-owner -C "$root" -f "$tar"; done
+DEBIAN_FRONTEND=noninteractive chroot "$root" \\
+    apt-get --yes --quiet=2 purge 'linux-image-*' 'initramfs-tools*' 'grub-*' >&2
 """
 
 #: A shell script: replace the second tree by a copy of the first; the old one goes when the copy is whole.

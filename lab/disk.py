@@ -23,8 +23,10 @@ MARGIN_MIB = 1
 PARTITION_TABLE, SIGNATURE = 446, 510
 
 
-def build(root_tar: Path, folder: Path) -> Path:
+def build(root_tar: Path, folder: Path, distribution: str) -> Path:
     """Make `folder/disk.raw` from a root's tar and return its path. The folder is left with nothing else new.
+
+    `distribution` is the folder that its GRUB uses on the EFI partition: debian, ubuntu.
 
     Raises LabError when a program is missing or fails.
     """
@@ -36,7 +38,7 @@ def build(root_tar: Path, folder: Path) -> Path:
     with disk.open("wb") as file:
         file.truncate((ESP_MIB + ROOT_MIB + 2 * MARGIN_MIB) * MIB)
     _partition(disk)
-    _esp(pieces, disk)
+    _esp(pieces, disk, distribution)
     _root(pieces, disk)
     pieces.unlink()
     return disk
@@ -47,7 +49,7 @@ def _partition(disk: Path) -> None:
     _checked([need("sfdisk"), "--quiet", str(disk)], table.encode())
 
 
-def _esp(pieces: Path, disk: Path) -> None:
+def _esp(pieces: Path, disk: Path, distribution: str) -> None:
     with tarfile.open(pieces) as tar:
         program = tar.extractfile("BOOTX64.EFI").read()
     drive = f"{disk}@@{MARGIN_MIB}M"
@@ -57,7 +59,8 @@ def _esp(pieces: Path, disk: Path) -> None:
         # mformat puts a table of partitions into the boot sector: to grub-probe, a disk within the disk.
         file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
         file.write(bytes(SIGNATURE - PARTITION_TABLE))
-    _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT"])
+    # By the second folder GRUB's package knows that it is to install itself anew when it is upgraded.
+    _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT", f"::EFI/{distribution}"])
     _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
 
 
