@@ -18,7 +18,7 @@ HOSTS =
 INVENTORY =
 ## [provision verify rollback kernels] what is built: the name of a file in profiles/; the variables below override it
 PROFILE = archive
-## [provision verify] the release: keep
+## [provision verify] the release: keep, lts (the newest one), or a codename or number to upgrade to, such as focal
 UPGRADE =
 ## [provision verify rollback] the kernel: 5.6, 5.6.19, 6.10-rc3, 5.6.x, latest, keep, apt[:SUITE[/PACKAGE]], debs:FOLDER
 KERNEL =

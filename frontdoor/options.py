@@ -9,7 +9,10 @@ from pathlib import Path
 import yaml
 
 from frontdoor.errors import UsageError
-from frontdoor.variables_page import ROLES, specification
+from frontdoor.variables_page import ROLES, ROOT, specification
+
+#: The releases that UPGRADE may name.
+RELEASES = ROOT / "roles/release_upgrade/vars/releases.yml"
 
 # A git tag or commit; neither an option of git (-x) nor a source of another kind (path:x).
 _GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -74,8 +77,8 @@ def check_profile(path: Path) -> None:
 def role_variables(environment: Mapping[str, str]) -> dict[str, object]:
     """Map UPGRADE, KERNEL, LIBURING, SAMPLES to role variables; an empty one leaves it to the profile."""
     variables: dict[str, object] = {}
-    if upgrade := _one_of(environment, "UPGRADE", ("keep",)):
-        variables["release_upgrade_target"] = upgrade
+    if upgrade := environment.get("UPGRADE"):
+        variables["release_upgrade_target"] = _release(upgrade)
     if kernel := environment.get("KERNEL"):
         variables.update(_kernel(kernel))
     if liburing := environment.get("LIBURING"):
@@ -83,6 +86,15 @@ def role_variables(environment: Mapping[str, str]) -> dict[str, object]:
     if samples := _one_of(environment, "SAMPLES", ("ours", "upstream", "all")):
         variables["samples_source"] = samples
     return variables
+
+
+def _release(value: str) -> str:
+    (table,) = yaml.safe_load(RELEASES.read_text()).values()
+    releases = [release for distribution in table.values() for release in distribution]
+    if value in ("keep", "lts") or any(value in (each["codename"], each["version"]) for each in releases):
+        return value
+    known = ", ".join(f"{each['codename']} ({each['version']})" for each in releases)
+    raise UsageError(f"UPGRADE={value}: must be keep, lts, or a release by name or number: {known}")
 
 
 def _kernel(value: str) -> dict[str, object]:

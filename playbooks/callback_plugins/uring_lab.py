@@ -251,9 +251,11 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_runner_retry(self, result):
-        """Show how often a task has been tried."""
+        """Show what a task that is tried again has found last, or how often it has been tried."""
         _, _, values = _parts(result)
-        self._life.note(f"attempt {values.get('attempts', 1)} of {values.get('retries', 1)}")
+        printed = values.get("stdout_lines") or [""]
+        tried = f"attempt {values.get('attempts', 1)} of {values.get('retries', 1)}"
+        self._life.note(printed[-1].strip() or tried)
 
     @_unless_verbose
     def v2_runner_on_async_poll(self, result):

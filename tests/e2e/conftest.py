@@ -1,5 +1,6 @@
 """Lab hosts for whole provisionings, removed when the tests that use them are done."""
 
+import bootable
 import pytest
 from support import Host
 
@@ -18,7 +19,12 @@ def one_processor():
         yield
 
 
-def lab_host(request, kind):
+@pytest.fixture(scope="module")
+def suite():
+    """Name the release that a module's lab host is made of; none, unless the module says: this computer's."""
+
+
+def lab_host(request, kind, suite):
     """Make a lab host for a module, in place of one that an earlier run may have left.
 
     Modules run side by side, so each has one of its own.
@@ -26,22 +32,29 @@ def lab_host(request, kind):
     name = request.module.__name__.replace("test_", "e2e-").replace("_", "-")
     machine.down(name)
     try:
-        yield Host(machine.up(name, kind))
+        yield Host(machine.up(name, kind, suite))
     finally:
         machine.down(name)
 
 
 @pytest.fixture(scope="module")
-def container(request):
-    yield from lab_host(request, "container")
+def container(request, suite):
+    yield from lab_host(request, "container", suite)
 
 
 @pytest.fixture(scope="module")
-def vm(request):
-    yield from lab_host(request, "vm")
+def vm(request, suite):
+    yield from lab_host(request, "vm", suite)
 
 
 @pytest.fixture(scope="module")
 def release(vm):
     """Read which kernel the machine is made with."""
     return vm.run("uname -r").strip()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Serve an archive that a module fills with kernels; their headers are left out, which cost time."""
+    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
+        yield served

@@ -17,6 +17,8 @@ getent passwd | sed 's/^/user /'
 sudo find /etc /opt /boot /srv /usr/local /var/lib/uring-lab -xdev -type f \
     ! -path '/etc/ld.so.cache' ! -path '/etc/*-' ! -path '/etc/.pwd.lock' -exec sha256sum {} + 2>/dev/null
 sudo find /var/lib/uring-lab /opt -mindepth 1 -type d
+sudo find / /var -xdev -maxdepth 1 -type d -printf 'mode %p %m %u:%g\\n'
+sudo find /etc -xdev ! -name '*-' ! -name .pwd.lock -printf 'mode %p %m %u:%g\\n'
 true
 """
 

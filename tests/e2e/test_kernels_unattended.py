@@ -21,12 +21,6 @@ pytestmark = pytest.mark.vm
 VERSION = "6.10-rc3"
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
-        yield served
-
-
 def killed_while_it_boots(vm, variables, environment=None):
     """Run the kernel step and kill the controller at the moment in which the host goes down for the trial.
 

@@ -49,7 +49,6 @@ def give_signed_programs(vm):
     vm.run(
         f"""
         set -e
-        sudo mkdir /boot/efi/EFI/debian
         sudo cp {shim.name} /boot/efi/EFI/BOOT/BOOTX64.EFI
         sudo cp {grub.name} /boot/efi/EFI/BOOT/grubx64.efi
         printf '{EARLY}' "$(findmnt --noheadings --output UUID /)" | sudo tee /boot/efi/EFI/debian/grub.cfg

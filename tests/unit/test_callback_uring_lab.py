@@ -313,8 +313,11 @@ def test_the_record_survives_ctrl_c(play):
     assert play.steps() == [step("preflight", "ok", 0, 1, "fine"), step("kernel", "changed", 1, 1, "")]
 
 
-def test_a_terminal_shows_that_a_task_is_at_work_in_place(play):
-    tries = "test $(cat n) = 2 || { echo $(($(cat n) + 1)) > n; exit 1; }"
+@pytest.mark.parametrize(
+    ("prints", "note"), [("true", "attempt \\d of "), ("echo begun; echo 45 %, Unpacking", "45 %, Unpacking")]
+)
+def test_a_terminal_shows_that_a_task_is_at_work_in_place(play, prints, note):
+    tries = f"{prints}; test $(cat n) = 2 || {{ echo $(($(cat n) + 1)) > n; exit 1; }}"
     waiting = {
         "register": "tried",
         "until": "tried.rc == 0",
@@ -347,6 +350,6 @@ def test_a_terminal_shows_that_a_task_is_at_work_in_place(play):
     os.close(controlling)
     assert ansible.wait() == 0
     text = seen.decode()
-    assert re.search(r"\r\x1b\[K  \.\.\.         Wait for it \(\d+ s, attempt \d of ", text)
+    assert re.search(rf"\r\x1b\[K  \.\.\.         Wait for it \(\d+ s, {note}", text)
     # Nothing of it stays: the line is erased before the result is written in its place.
     assert re.search(r"\r\x1b\[K  changed     Wait for it \(\d\.\d s\)\r\n", text)

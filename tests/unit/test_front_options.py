@@ -21,7 +21,10 @@ def profiles(tmp_path: Path) -> Path:
     [
         ({}, {}),
         ({"KERNEL": "", "LIBURING": ""}, {}),
-        ({"UPGRADE": "keep"}, {"release_upgrade_target": "keep"}),
+        *(
+            ({"UPGRADE": release}, {"release_upgrade_target": release})
+            for release in ("keep", "lts", "focal", "20.04", "trixie", "12")
+        ),
         ({"KERNEL": "keep"}, {"kernel_source": "keep"}),
         ({"KERNEL": "apt"}, {"kernel_source": "apt"}),
         (
@@ -64,7 +67,7 @@ def test_a_folder_of_debs_becomes_an_absolute_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("UPGRADE", "kep", "keep"),
+        *(("UPGRADE", value, "keep, lts, or a release by name") for value in ("kep", "warty", "12.5", "20")),
         ("KERNEL", "kepp", "debs:FOLDER"),
         *(
             ("KERNEL", value, "a version (5.6, 5.6.19, 6.10-rc3, 5.6.x, latest;")

@@ -18,6 +18,7 @@ HOST = {
     "id": "debian",
     "name": "Debian GNU/Linux 12 (bookworm)",
     "version": "12",
+    "codename": "bookworm",
     "machine": "x86_64",
     "architecture": "amd64",
     "kernel": SOUND["running"],
@@ -29,6 +30,7 @@ HOST = {
     "virtualization": "kvm",
     "free_root": "9000",
     "free_var": "9000",
+    "upgrade": "",
 }
 
 
@@ -105,3 +107,29 @@ def test_an_archive_that_cannot_be_read_is_a_reason_among_the_others(preflight):
     assert len(reasons) == 2, output
     assert reasons[0].startswith("http://127.0.0.1:9/ cannot be read")
     assert "so that there would be no way back to it" in output
+
+
+BULLSEYE = {"name": "Debian GNU/Linux 11 (bullseye)", "version": "11", "codename": "bullseye"}
+
+
+def test_a_release_that_is_too_old_for_the_steps_passes_when_it_is_to_be_upgraded(preflight):
+    passes, reasons, output = preflight(BULLSEYE)
+    assert not passes
+    assert len(reasons) == 1, output
+    assert reasons[0].startswith("Debian GNU/Linux 11 (bullseye) is older than Debian 12, the oldest release")
+    assert "UPGRADE=lts upgrades it" in output
+    passes, reasons, output = preflight(BULLSEYE, release_upgrade_target="12")
+    assert passes, output
+
+
+def test_a_way_that_there_is_not_is_a_reason(preflight):
+    passes, reasons, output = preflight({"free_var": "1"}, release_upgrade_target="focal")
+    assert not passes
+    assert len(reasons) == 2, output
+    assert reasons[0].startswith("there is no release focal to upgrade to; known are lts, 11 (bullseye)")
+
+
+def test_a_host_half_way_through_an_upgrade_may_lack_what_the_release_step_brings_back(preflight):
+    passes, _reasons, output = preflight({"python": "", "upgrade": "begun"})
+    assert passes, output
+    assert "an upgrade to another release under way on it" in " ".join(output.split())

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Where an upgrade to another release stands, in three lines: a word, its state (JSON), its latest sign of life.
+#   active   its unit is at work
+#   stopped  its state is there and no unit: it has ended, or the host went down under it
+#   none     there is none
+# Plain sh and no root: half-way through an upgrade neither Python nor sudo is sure to work.
+state=/var/lib/uring-lab/release_upgrade.json
+log=/var/log/uring-lab/release-upgrade.log
+if ! test -s "$state"; then
+    echo none
+    echo '{}'
+    exit
+fi
+# 3 and 4 say that no such unit is at work; anything else can be systemd being upgraded itself.
+systemctl is-active --quiet uring-lab-release-upgrade.service
+case $? in
+    3 | 4) echo stopped ;;
+    *) echo active ;;
+esac
+cat "$state"
+# apt's own account of its progress (pmstatus:PACKAGE:PERCENT:TEXT), or what the upgrader printed last.
+tail -qn 1 "$log.progress" "$log" 2>/dev/null | awk -F : '
+    /^(pm|dl)status:/ { printf "%d %%, %s\n", $3, $4; found = 1; exit }
+    { last = $0 }
+    END { if (!found) print substr(last, 1, 100) }'

@@ -1,0 +1,99 @@
+"""Module: what an upgrade by other sources would do."""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: release_forecast
+short_description: What an upgrade by other sources would do
+description:
+  - Works out apt's C(dist-upgrade) with the lists of a private folder, not the host's own, and says what
+    it would install, upgrade and remove, and the space that it takes. Changes nothing.
+  - Needs python3-apt, as Ansible's own apt module does.
+options:
+  folder:
+    description: The folder with C(sources.list), C(sources.list.d), and the C(lists) of an apt-get update.
+    type: path
+    required: true
+"""
+
+RETURN = """
+upgraded:
+  description: The names of the packages that would be upgraded.
+  type: list
+installed:
+  description: The names of the packages that would be new.
+  type: list
+removed:
+  description: The names of the packages that would be removed.
+  type: list
+held:
+  description: The names of the packages that are held, which an upgrade leaves as they are.
+  type: list
+download_mib:
+  description: What is to be fetched, in MiB.
+  type: int
+space_mib:
+  description: What the installed packages would take besides, in MiB; negative where it gets less.
+  type: int
+problem:
+  description: Why apt finds no way, or an empty string.
+  type: str
+"""
+
+MIB = 1024 * 1024
+
+
+def forecast(apt, apt_pkg, folder):
+    """Return what the module returns. Raises SystemError (python3-apt's) where lists cannot be read."""
+    apt_pkg.init_config()
+    settings = {
+        "Dir::Etc::sourcelist": os.path.join(folder, "sources.list"),
+        "Dir::Etc::sourceparts": os.path.join(folder, "sources.list.d"),
+        "Dir::State::lists": os.path.join(folder, "lists"),
+        # Kept in memory: the host's own cache is of other lists.
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+    }
+    for name, value in settings.items():
+        apt_pkg.config.set(name, value)
+    apt_pkg.init_system()
+    cache = apt.Cache()
+    problem = ""
+    try:
+        cache.upgrade(dist_upgrade=True)
+    except SystemError as error:
+        problem = str(error)
+    changes = cache.get_changes()
+    return {
+        "upgraded": sorted(package.name for package in changes if package.marked_upgrade),
+        "installed": sorted(package.name for package in changes if package.marked_install),
+        "removed": sorted(package.name for package in changes if package.marked_delete),
+        "held": sorted(
+            package.name
+            for package in cache
+            if package._pkg.selected_state == apt_pkg.SELSTATE_HOLD  # public in no release of python3-apt
+        ),
+        "download_mib": cache.required_download // MIB,
+        "space_mib": cache.required_space // MIB,
+        "problem": problem,
+    }
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule({"folder": {"type": "path", "required": True}}, supports_check_mode=True)
+    try:
+        import apt
+        import apt_pkg
+    except ImportError:
+        module.fail_json(msg="python3-apt, by which apt is asked, is missing: `apt-get install python3-apt`")
+    try:
+        module.exit_json(changed=False, **forecast(apt, apt_pkg, module.params["folder"]))
+    except SystemError as error:
+        module.fail_json(msg="apt cannot read what it has fetched: %s" % error)
+
+
+if __name__ == "__main__":
+    main()
