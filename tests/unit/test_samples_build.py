@@ -23,7 +23,7 @@ NAMES = [
     "04_cp_liburing",
     "05_webserver_liburing",
 ]
-#: What every entry has. A web server also says which folder it serves.
+#: What every entry has, and what it may have. A web server also says which folder it serves.
 FIELDS = {
     "name": str,
     "source": str,
@@ -32,9 +32,9 @@ FIELDS = {
     "contract": str,
     "io_uring": bool,
     "least_kernel": str,
-    "identical_up_to": (int, type(None)),
-    "known_faults": list,
+    "known_faults": dict,
 }
+OPTIONAL = {"packages": list, "http": str}
 
 
 def io_uring_setup() -> int:
@@ -85,29 +85,31 @@ def test_our_sample_builds_without_a_warning(name):
 
 
 @pytest.mark.parametrize("source", ["ours", "upstream"])
-def test_each_source_has_the_five_programs_of_the_article(source):
-    assert [sample["name"] for sample in CATALOG if sample["source"] == source] == NAMES
+def test_each_source_begins_with_the_five_programs_of_the_article(source):
+    assert [sample["name"] for sample in CATALOG if sample["source"] == source][: len(NAMES)] == NAMES
 
 
 @pytest.mark.parametrize("sample", CATALOG, ids=lambda sample: f"{sample['source']}-{sample['name']}")
 def test_catalog_entry_is_complete_and_typed(sample):
     wanted = FIELDS | ({"public": str} if sample["contract"] == "webserver" else {})
-    assert sample.keys() == wanted.keys()
-    for field, kind in wanted.items():
+    assert wanted.keys() <= sample.keys() <= (wanted | OPTIONAL).keys()
+    for field, kind in (wanted | OPTIONAL).items():
+        if field not in sample:
+            continue
         assert isinstance(sample[field], kind), f"{field}: {sample[field]!r}"
     assert sample["contract"] in {"cat", "cp", "webserver"}
     assert re.fullmatch(r"\d+\.\d+", sample["least_kernel"]), "a version in quotes, or YAML reads 5.10 as 5.1"
-    for text in [*sample["build"], *sample["known_faults"]]:
+    faults = sample["known_faults"]
+    for text in [*sample["build"], *sample.get("packages", []), *faults, *faults.values()]:
         assert isinstance(text, str)
         assert "\n" not in text
-    assert sample["build"][sample["build"].index("-o") + 1] == "program"
+    assert "program" in sample["build"]
 
 
 @pytest.mark.parametrize("sample", OURS, ids=lambda sample: sample["name"])
-def test_our_catalog_entry_points_at_files_and_has_no_faults(sample):
-    assert (SAMPLES / sample["directory"] / "main.c").is_file()
+def test_our_catalog_entry_points_at_files(sample):
+    assert list((SAMPLES / sample["directory"]).glob("main.*"))
     assert (SAMPLES / sample.get("public", "")).is_dir()
-    assert (sample["identical_up_to"], sample["known_faults"]) == (None, [])
 
 
 def test_liburing_is_linked_exactly_where_it_is_used():

@@ -19,7 +19,7 @@ STEPS = [
     },
     {"step": "liburing", "host": "box", "status": "failed", "message": "<script>alert(1)</script>"},
 ]
-SAMPLE = {"source": "upstream", "name": "02_cat_uring", "known_faults": ["cuts & pastes"]}
+SAMPLE = {"source": "upstream", "name": "02_cat_uring", "known_faults": {"size 1": "cuts & pastes"}}
 
 
 def test_the_steps_are_a_table():
@@ -45,7 +45,7 @@ def test_what_was_asked_for_and_known_faults_are_listed():
     page = report.summary({"kernel_source": "apt", "kernel_apt_suite": ""}, [], [SAMPLE])
     assert "<td>kernel_source</td><td>apt</td>" in page
     assert "<td>kernel_apt_suite</td><td>(none)</td>" in page
-    assert "<td>upstream/02_cat_uring</td><td>cuts &amp; pastes</td>" in page
+    assert "<td>upstream/02_cat_uring</td><td>size 1</td><td>cuts &amp; pastes</td>" in page
 
 
 def test_nothing_known_is_nothing_shown():

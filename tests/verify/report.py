@@ -36,11 +36,11 @@ def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
         parts.append(
             f"<details><summary>What was asked for</summary>{table(('variable', 'value'), rows)}</details>"
         )
-    faults = [cells(label(sample), fault) for sample in samples for fault in sample["known_faults"]]
+    faults = [cells(label(sample), *fault) for sample in samples for fault in sample["known_faults"].items()]
     if faults:
         parts.append(
             "<details><summary>Known faults of the samples, which is why they run in a sandbox</summary>"
-            f"{table(('sample', 'fault'), faults)}</details>"
+            f"{table(('sample', 'case', 'fault'), faults)}</details>"
         )
     return "\n".join(parts)
 
