@@ -4,7 +4,17 @@ import bootable
 import pytest
 from support import Host
 
-from lab import accelerator, machine
+from lab import accelerator, console, machine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Show the end of the machine's console with a failed test: the machine is gone when somebody asks."""
+    report = yield
+    host = item.funcargs.get("vm") or item.funcargs.get("container")
+    if report.failed and host:
+        report.sections.append((f"console of {host.name}", console.tail(host.directory / "console.log", 60)))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

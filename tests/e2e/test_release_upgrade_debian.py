@@ -101,6 +101,12 @@ def test_a_mirror_that_does_not_answer_leaves_the_host_as_it_was(host, only_sour
     is_refused(host, r"lists of trixie cannot be had and verified: .*127\.0\.0\.1")
 
 
+def test_a_held_c_library_that_would_keep_the_old_system_leaves_the_host_as_it_was(host):
+    as_root(host, "apt-mark hold libc6")
+    is_refused(host, r"held packages \(libc6, lz4\) would keep back \d\d+ others, .*libc-bin.* among them")
+    as_root(host, "apt-mark unhold libc6")
+
+
 def test_the_host_comes_to_the_release_asked_for(host):
     before = host.run(FOLDERS)
     boot = host.run("cat /proc/sys/kernel/random/boot_id")

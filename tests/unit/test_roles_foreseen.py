@@ -16,6 +16,8 @@ PLAN = {
     "installed": ["libc6-new"],
     "removed": ["libold"],
     "held": [],
+    "kept_back": [],
+    "kept_back_required": [],
     "download_mib": 100,
     "space_mib": 200,
     "problem": "",
@@ -39,6 +41,11 @@ CASES = {
         {"plan": {"problem": "E:Unable"}, "held": ["libold"]},
         ("apt finds no way", "`apt-mark unhold`"),
     ),
+    "libc6 held": (
+        {"plan": {"held": ["libc6"], "kept_back": ["libc-bin", "vim"], "kept_back_required": ["libc-bin"]}},
+        ("The held packages (libc6) would keep back", "2 others, libc-bin among them"),
+    ),
+    "vim held": ({"plan": {"held": ["vim"], "kept_back": ["vim-common"]}}, None),
     "ssh would go": (
         {"plan": {"removed": ["sudo", "openssh-server"]}},
         ("apt would remove", "openssh-server"),
@@ -66,7 +73,7 @@ PLAY = """
     - ansible.builtin.set_fact:
         told: "{{ told | default({}) | combine({item.key: {'problems': problems, 'foreseen': foreseen}}) }}"
       vars:
-        problems: "{{ __release_upgrade_problems | rejectattr('ok') | map(attribute='says') | map('trim') }}"
+        problems: "{{ __release_upgrade_refused }}"
         foreseen: "{{ __release_upgrade_foreseen }}"
         __release_upgrade_hop: {to: trixie}
         __release_upgrade_third_party: {acted: "{{ item.value.aside }}"}
@@ -135,9 +142,15 @@ def test_a_hop_that_would_stop_half_way_is_refused_with_the_reason(told, case):
 def test_what_is_known_beforehand_is_said_in_full(told):
     assert " ".join(told["held in the way"]["foreseen"].split()) == (
         "2 packages to upgrade, 1 new, 1 to remove: libold; 100 MiB to fetch, 200 MiB more on disk. "
+        "As the host is now, it would be refused: apt finds no way to trixie: E:Unable "
+        "Held packages may be in its way: libold; `apt-mark unhold` frees them. "
         "trixie has no trixie-backports, which is left out. "
         "Set aside for it: http://ppa bookworm (p.list). Held, and left as they are: libold."
     )
+
+
+def test_what_stays_behind_for_the_sake_of_a_held_package_is_named(told):
+    assert "Kept back, mostly by held ones: vim-common." in told["vim held"]["foreseen"]
 
 
 def test_check_says_why_nothing_can_be_foreseen(told):

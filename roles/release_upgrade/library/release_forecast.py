@@ -31,6 +31,12 @@ removed:
 held:
   description: The names of the packages that are held, which an upgrade leaves as they are.
   type: list
+kept_back:
+  description: The names of the packages that are not held and yet stay as they are, mostly for the sake of one that is.
+  type: list
+kept_back_required:
+  description: Those of them that the system cannot do without, by their priority.
+  type: list
 download_mib:
   description: What is to be fetched, in MiB.
   type: int
@@ -66,14 +72,23 @@ def forecast(apt, apt_pkg, folder):
     except SystemError as error:
         problem = str(error)
     changes = cache.get_changes()
+    # public in no release of python3-apt
+    held = [package for package in cache if package._pkg.selected_state == apt_pkg.SELSTATE_HOLD]
+    kept_back = [
+        package
+        for package in cache
+        if package.is_upgradable
+        and package not in held
+        and not (package.marked_upgrade or package.marked_delete)
+    ]
     return {
         "upgraded": sorted(package.name for package in changes if package.marked_upgrade),
         "installed": sorted(package.name for package in changes if package.marked_install),
         "removed": sorted(package.name for package in changes if package.marked_delete),
-        "held": sorted(
-            package.name
-            for package in cache
-            if package._pkg.selected_state == apt_pkg.SELSTATE_HOLD  # public in no release of python3-apt
+        "held": sorted(package.name for package in held),
+        "kept_back": sorted(package.name for package in kept_back),
+        "kept_back_required": sorted(
+            package.name for package in kept_back if package.candidate.priority == "required"
         ),
         "download_mib": cache.required_download // MIB,
         "space_mib": cache.required_space // MIB,
