@@ -56,7 +56,7 @@ def _build_folder() -> tempfile.TemporaryDirectory:
 def program(name: str, *edit: str) -> Path:
     """Build one of our samples by the catalog's line, warnings being errors; return the executable.
 
-    edit: a text in main.c, where it stands once, and what to put in its place; nothing: as it is.
+    edit: a text that stands once in its sources, and what to put in its place; nothing: as it is.
     Skips the calling test, saying why, where the compiler, liburing's headers or io_uring is missing.
     """
     sample = next(sample for sample in OURS if sample["name"] == name)
@@ -66,14 +66,15 @@ def program(name: str, *edit: str) -> Path:
         pytest.skip("no liburing headers: install liburing-dev")
     if sample["io_uring"] and (error := io_uring_setup()):
         pytest.skip(f"this machine refuses io_uring: {os.strerror(error)}")
-    folder = Path(tempfile.mkdtemp(dir=_build_folder().name))
-    shutil.copytree(
-        SAMPLES / sample["directory"], folder, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True
-    )
+    # All of them, since one may use a file of another's.
+    root = Path(tempfile.mkdtemp(dir=_build_folder().name))
+    shutil.copytree(SAMPLES, root, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True)
+    folder = root / sample["directory"]
     if edit:
-        text = (folder / "main.c").read_text()
-        assert text.count(edit[0]) == 1, f"{edit[0]!r} has to stand in main.c once"
-        (folder / "main.c").write_text(text.replace(*edit))
+        sources = {file: file.read_text() for file in folder.glob("*.[ch]")}
+        places = [file for file, text in sources.items() for _ in range(text.count(edit[0]))]
+        assert len(places) == 1, f"{edit[0]!r} has to stand in the sources of {name} once"
+        places[0].write_text(sources[places[0]].replace(*edit))
     build = subprocess.run([*sample["build"], "-Werror"], cwd=folder, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr
     return folder / "program"

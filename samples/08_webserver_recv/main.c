@@ -1,0 +1,319 @@
+/*
+ * A small static web server: many connections, one thread, one ring.
+ *
+ * Accepting, reading from sockets and files, and writing to sockets are requests on the ring. Each connection
+ * has at most one request in flight, and its user data is the connection; when it completes, the state of the
+ * connection says what comes next:
+ *
+ *   RECEIVING  the request head, in as many pieces as the client likes
+ *   SENDING    what is in the buffer: first the response head, then the file block by block
+ *   LOADING    the next block of the file into the buffer
+ *   DRAINING   nothing left to send: wait until the client has closed its side too
+ *
+ * What a request says and what answers it is the business of the other server's http.c: nothing there touches
+ * the ring.
+ *
+ * This is 05_webserver_liburing with the operations that Linux 5.6 brought: RECV and SEND take the place of
+ * READV and WRITEV on sockets, READ that of READV on files. Each takes an address and a length, so the vector
+ * that had to live as long as the request is gone, and SEND is told not to raise SIGPIPE.
+ */
+#define _GNU_SOURCE
+#include "../05_webserver_liburing/http.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RING_ENTRIES    256
+#define MAX_CONNECTIONS (RING_ENTRIES - 1) /* one request in flight for each, and one accept */
+#define BUFFER_BYTES    ((size_t)32 * 1024)
+#define PATIENCE        10 /* seconds for a request to arrive, or for a block to be taken */
+
+enum state { FREE, RECEIVING, SENDING, LOADING, DRAINING };
+
+struct connection {
+    enum state state;
+    int socket;
+    int file;        /* what is being sent; -1: none */
+    off_t offset;    /* of the next block in the file */
+    off_t remaining; /* bytes of the file still to be loaded: as many as the head has promised */
+    size_t length;   /* bytes in the buffer */
+    size_t sent;     /* of which the client has taken so many */
+    time_t deadline;
+    char buffer[BUFFER_BYTES];
+};
+
+/* Every byte of memory this server will ever need: none is allocated, so none can leak. */
+static struct connection connections[MAX_CONNECTIONS];
+static struct connection *idle[MAX_CONNECTIONS]; /* those that are FREE */
+static unsigned idle_count;
+static struct io_uring ring;
+static int listener, public_folder;
+static bool accepting; /* an accept request is in flight */
+static volatile sig_atomic_t stopped, ticked;
+
+static _Noreturn void fail(int error, const char *what)
+{
+    errno = -error;
+    err(EXIT_FAILURE, "%s", what);
+}
+
+/* Errors that say no more than "once again": a signal, no memory for the moment. */
+static bool passing(int error)
+{
+    return error == -EINTR || error == -EAGAIN;
+}
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+/* ---- requests on the ring: io_uring_get_sqe() never returns NULL, for there is an entry for each ---- */
+
+/* Called whenever a place may have become free. */
+static void queue_accept(void)
+{
+    if (accepting || idle_count == 0)
+        return;
+    struct io_uring_sqe *request = io_uring_get_sqe(&ring);
+    io_uring_prep_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data(request, NULL); /* the one request that belongs to no connection */
+    accepting = true;
+}
+
+/* Queues the one request that the connection's state calls for. */
+static void queue(struct connection *c)
+{
+    struct io_uring_sqe *request = io_uring_get_sqe(&ring);
+    size_t room;
+    switch (c->state) {
+    case SENDING:
+        io_uring_prep_send(request, c->socket, c->buffer + c->sent, c->length - c->sent, MSG_NOSIGNAL);
+        break;
+    case LOADING: /* behind what is in the buffer already */
+        room = BUFFER_BYTES - c->length;
+        if (c->remaining < (off_t)room)
+            room = (size_t)c->remaining;
+        io_uring_prep_read(request, c->file, c->buffer + c->length, (unsigned)room, (uint64_t)c->offset);
+        break;
+    case RECEIVING: /* likewise */
+        io_uring_prep_recv(request, c->socket, c->buffer + c->length, HTTP_MAX_REQUEST - c->length, 0);
+        break;
+    default: /* DRAINING: read and forget */
+        io_uring_prep_recv(request, c->socket, c->buffer, BUFFER_BYTES, 0);
+    }
+    io_uring_sqe_set_data(request, c);
+}
+
+/* ---- connections ---- */
+
+static void open_connection(int socket)
+{
+    struct connection *c = idle[--idle_count]; /* there is one: accept is queued only then */
+    c->state = RECEIVING;
+    c->socket = socket;
+    c->file = -1;
+    c->length = 0;
+    c->deadline = now() + PATIENCE;
+    queue(c);
+}
+
+static void close_connection(struct connection *c)
+{
+    if (c->file >= 0)
+        close(c->file);
+    close(c->socket);
+    c->state = FREE;
+    idle[idle_count++] = c;
+}
+
+/* Ends connections whose time is up: shut down, their request in flight completes, and the rest follows. */
+static void enforce_deadlines(void)
+{
+    time_t time = now();
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+        if (connections[i].state != FREE && connections[i].deadline < time)
+            shutdown(connections[i].socket, SHUT_RDWR);
+}
+
+/* The head is in the buffer. A file goes behind it before anything is sent: a small one travels with it. */
+static void start_answer(struct connection *c, struct answer answer)
+{
+    c->length = answer.length;
+    c->sent = 0;
+    c->file = answer.file;
+    c->offset = 0;
+    c->remaining = answer.size;
+    c->state = c->remaining > 0 ? LOADING : SENDING;
+    c->deadline = now() + PATIENCE;
+}
+
+/* Takes the result of a connection's request and queues the next one, or ends the connection. */
+static void advance(struct connection *c, int result)
+{
+    if (passing(result)) {
+        queue(c);
+        return;
+    }
+    /* An error: the client is gone. Nothing received: it is done. Nothing loaded: the file has shrunk. */
+    if (result < 0 || (result == 0 && (c->state != RECEIVING || c->length == 0))) {
+        close_connection(c);
+        return;
+    }
+    switch (c->state) {
+    case RECEIVING:
+        c->length += (size_t)result;
+        if (result == 0 || http_complete(c->buffer, c->length)) /* or as complete as it will ever be */
+            start_answer(c, http_answer(public_folder, c->buffer, c->length, c->buffer));
+        else if (c->length == HTTP_MAX_REQUEST)
+            start_answer(c, http_refuse("431 Request Header Fields Too Large", true, c->buffer));
+        break;
+    case LOADING:
+        c->length += (size_t)result;
+        c->offset += result;
+        c->remaining -= result;
+        c->state = SENDING;
+        break;
+    case SENDING:
+        c->sent += (size_t)result;
+        c->deadline = now() + PATIENCE;
+        if (c->sent < c->length)
+            break;
+        c->length = c->sent = 0;
+        c->state = LOADING;
+        if (c->remaining == 0) {
+            /* Not close(): with something of the client's unread, that would reset the connection, and what
+             * we have just sent could be lost on its way. */
+            shutdown(c->socket, SHUT_WR);
+            c->state = DRAINING;
+        }
+        break;
+    default:
+        break; /* DRAINING: on with it, until the client closes or its time is up */
+    }
+    queue(c);
+}
+
+static void accepted(int result)
+{
+    accepting = false;
+    if (result >= 0)
+        open_connection(result);
+    else if (result == -EINVAL || result == -EOPNOTSUPP)
+        errx(EXIT_FAILURE, "accept on the ring: %s (it needs Linux 5.6)", strerror(-result));
+    else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
+        return; /* the next closed connection, or the next second, tries again */
+    queue_accept();
+}
+
+/* ---- the program ---- */
+
+static void on_signal(int number)
+{
+    if (number == SIGALRM)
+        ticked = 1;
+    else
+        stopped = 1;
+}
+
+/*
+ * Signals only set flags, and interrupt the wait for a completion. One that comes just before the wait is
+ * noticed a second later: the alarm is there for deadlines, and for that.
+ */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}},
+              NULL);
+}
+
+/*
+ * Listens on the loopback address alone, on purpose: this is a program to learn from, without encryption,
+ * access rules or logs. It must not be reachable from outside the machine it was tried on.
+ */
+static void listen_on_loopback(unsigned short port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) != 0 ||
+        bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, SOMAXCONN) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        err(EXIT_FAILURE, "127.0.0.1:%d", port);
+    printf("serving public/ on http://127.0.0.1:%d/\n", ntohs(address.sin_port));
+    fflush(stdout);
+}
+
+static void serve(void)
+{
+    queue_accept();
+    while (!stopped) {
+        int error = io_uring_submit(&ring); /* everything that was queued since the last time, at once */
+        if (error < 0 && !passing(error))
+            fail(error, "io_uring_submit");
+        struct io_uring_cqe *completion;
+        error = io_uring_wait_cqe(&ring, &completion);
+        if (ticked) {
+            ticked = 0;
+            enforce_deadlines();
+            queue_accept();
+        }
+        if (passing(error))
+            continue;
+        if (error < 0)
+            fail(error, "io_uring_wait_cqe");
+
+        struct connection *c = io_uring_cqe_get_data(completion);
+        int result = completion->res;
+        io_uring_cqe_seen(&ring, completion); /* its place may be used again: we have what we need */
+        if (c)
+            advance(c, result);
+        else
+            accepted(result);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    char *end = "";
+    long port = argc > 1 ? strtol(argv[1], &end, 10) : 8000;
+    if (argc > 2 || *end != '\0' || port < 0 || port > 65535)
+        errx(EXIT_FAILURE, "usage: %s [PORT]   (8000; 0: a free one)", argv[0]);
+
+    public_folder = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (public_folder < 0)
+        err(EXIT_FAILURE, "public");
+    int made = io_uring_queue_init(RING_ENTRIES, &ring, 0);
+    if (made < 0)
+        fail(made, "io_uring_queue_init");
+    while (idle_count < MAX_CONNECTIONS) {
+        idle[idle_count] = &connections[idle_count];
+        idle_count++;
+    }
+    catch_signals();
+    listen_on_loopback((unsigned short)port);
+    serve();
+
+    /* The ring holds the socket some milliseconds longer than we do, and with it the port: free that now. */
+    shutdown(listener, SHUT_RDWR);
+    io_uring_queue_exit(&ring);
+    return EXIT_SUCCESS;
+}
