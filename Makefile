@@ -22,7 +22,7 @@ PROFILE = archive
 UPGRADE =
 ## [provision verify rollback] the kernel: 5.6, 5.6.19, 6.10-rc3, 5.6.x, latest, keep, apt[:SUITE[/PACKAGE]], debs:FOLDER
 KERNEL =
-## [provision verify rollback] liburing: apt (the distribution's source package), or a git tag or commit
+## [provision verify rollback] liburing: apt (the distribution's source package), a git tag or commit, path:FOLDER
 LIBURING =
 ## [provision verify rollback] the programs: ours, upstream, all
 SAMPLES =
@@ -40,10 +40,19 @@ KIND =
 SUITE =
 ## [lab-snapshot lab-revert] the snapshot's name
 LABEL = clean
+## [bench-samples] how many rounds are kept of each case
+ROUNDS = 5
+## [bench-samples] seconds of load on a server in each round
+DURATION = 2
+## [bench-samples] only what this regular expression finds in "CASE: CONTENDER", such as 'server, 611.*09_web'
+FILTER =
+## [bench-samples] a clone of upstream's samples on this computer; none = GitHub's
+UPSTREAM =
 ## [all] the Python that makes .venv, 3.10 or later
 PYTHON = python3
 
-variables := HOST HOSTS INVENTORY PROFILE UPGRADE KERNEL LIBURING SAMPLES CHECK V CONNECTION NAME KIND SUITE LABEL PYTHON
+variables := HOST HOSTS INVENTORY PROFILE UPGRADE KERNEL LIBURING SAMPLES CHECK V CONNECTION NAME KIND SUITE LABEL \
+    ROUNDS DURATION FILTER UPSTREAM PYTHON
 export $(variables)
 
 # A misspelt variable would be ignored in silence and the wrong thing built.
@@ -110,6 +119,13 @@ lint: $(venv) ## every linter, on every file that git knows
 	shellcheck $(shell-files)
 	.venv/bin/clang-format --dry-run -Werror $(c-files)
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
+
+# ---- Measurements ----------------------------------------------------------------------------------------------
+.PHONY: bench-samples
+bench-samples: $(venv) ## measure the samples against coreutils, nginx and upstream's (half an hour; bench/README.md)
+	@lab/system-packages bench
+	@exec .venv/bin/python -m bench.samples --rounds "$$ROUNDS" --seconds "$$DURATION" --filter "$$FILTER" \
+	    --upstream "$$UPSTREAM"
 
 # ---- The tools -------------------------------------------------------------------------------------------------
 .PHONY: docs lock help

@@ -1,0 +1,100 @@
+"""nginx as a program and not as a service: nothing may begin to listen here because of a measurement."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench.errors import BenchError
+from lab import paths
+
+#: Debian 12 and later keep the program in the first package, Ubuntu 22.04 in the second.
+PACKAGES = ("nginx", "nginx-core")
+
+CONFIGURATION = """\
+daemon off;
+worker_processes {workers};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections 2048; }}
+http {{
+    types {{ text/html html; }}
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {more}
+    server {{
+        listen 127.0.0.1:{port}{listen};
+        root {public};
+    }}
+}}
+"""
+
+
+def find() -> Path:
+    """Return nginx: the installed one, or one unpacked from its package in our cache.
+
+    Unpacked and not installed, because the package enables a service on port 80.
+
+    Raises:
+        BenchError: it can neither be found, nor got, nor run.
+
+    """
+    installed = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    program = Path(installed) if installed else paths.cache() / "bench" / "nginx" / "usr/sbin/nginx"
+    if not program.exists():
+        _unpack(program.parents[2])
+    version(program)
+    return program
+
+
+def version(program: Path) -> str:
+    """Return what it calls itself, such as nginx/1.22.1."""
+    answer = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise BenchError(
+            f"{program} does not run ({answer.stderr.strip()}): install what it misses, or nginx"
+        )
+    return answer.stderr.rpartition(" ")[2].strip()
+
+
+def _unpack(folder: Path) -> None:
+    """Get the packages by apt, which checks their signatures, and put their files below a folder of ours."""
+    with tempfile.TemporaryDirectory(prefix="uring-lab-nginx-") as download:
+        answer = subprocess.run(
+            ["apt-get", "download", "--quiet=2", *PACKAGES], cwd=download, capture_output=True, text=True
+        )
+        if answer.returncode:
+            raise BenchError(
+                "nginx is not installed here and apt-get could not get it "
+                f"({answer.stderr.strip()[-200:]}): apt-get update, or install nginx"
+            )
+        for package in Path(download).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+
+
+def configure(folder: Path, public: Path, port: int, workers: int, cached: bool) -> Path:
+    """Write a configuration, and return its file.
+
+    folder: for this instance alone; nginx has to be allowed to write there
+    workers: processes; more than one share the port by SO_REUSEPORT, as our rings do
+    cached: keep files open (open_file_cache) and look for changes once a minute
+    """
+    file = folder / "nginx.conf"
+    file.write_text(
+        CONFIGURATION.format(
+            folder=folder,
+            public=public,
+            port=port,
+            workers=workers,
+            listen=" reuseport" if workers > 1 else "",
+            more="open_file_cache max=1000; open_file_cache_valid 60s;" if cached else "",
+        )
+    )
+    return file

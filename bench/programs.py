@@ -1,0 +1,103 @@
+"""The samples, built by their catalog: ours, and upstream's where they can be had."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from bench.errors import BenchError
+
+ROOT = Path(__file__).parents[1]
+CATALOG = ROOT / "samples" / "catalog.yml"
+#: Where the role that installs the samples pins upstream's.
+PINS = ROOT / "roles" / "samples" / "defaults" / "main.yml"
+
+#: Seconds.
+CLONE_TIME = 60
+BUILD_TIME = 120
+
+
+@dataclass(frozen=True)
+class Program:
+    """A sample that was built.
+
+    name: for the table, such as 03_cat_liburing or upstream 03_cat_liburing
+    path: the executable
+    entry: its entry in the catalog
+    """
+
+    name: str
+    path: Path
+    entry: dict
+
+
+def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[str, str]]:
+    """Build every sample in a folder.
+
+    upstream: a clone of upstream's repository; None: it is cloned from where the role clones it
+
+    Returns:
+        The programs, and why others are missing: a reason by name.
+
+    """
+    left_out: dict[str, str] = {}
+    roots = {"ours": ROOT / "samples"}
+    try:
+        roots["upstream"] = clone(folder / "upstream", upstream)
+    except BenchError as problem:
+        left_out["upstream"] = str(problem)
+    programs = []
+    for entry in yaml.safe_load(CATALOG.read_text())["samples"]:
+        if entry["source"] not in roots:
+            continue
+        name = entry["name"] if entry["source"] == "ours" else f"{entry['source']} {entry['name']}"
+        try:
+            path = build(entry, roots[entry["source"]], folder / "built" / entry["source"] / entry["name"])
+        except BenchError as problem:
+            left_out[name] = str(problem)
+        else:
+            programs.append(Program(name, path, entry))
+    return programs, left_out
+
+
+def clone(folder: Path, repository: str | None) -> Path:
+    """Clone upstream's samples at the pinned commit; return the folder. Raises BenchError."""
+    pins = yaml.safe_load(PINS.read_text())
+    commit = pins["samples_git_commit"]
+    for command in (
+        ["clone", "--quiet", "--no-checkout", repository or pins["samples_git_url"], str(folder)],
+        ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
+    ):
+        try:
+            answer = subprocess.run(
+                ["git", *command],
+                env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+                capture_output=True,
+                text=True,
+                timeout=CLONE_TIME,
+            )
+        except subprocess.TimeoutExpired as problem:
+            raise BenchError(f"git {command[0]} took longer than {CLONE_TIME} s") from problem
+        if answer.returncode:
+            raise BenchError(
+                f"{answer.stderr.strip().splitlines()[-1]}; "
+                "a clone on this computer can be named by UPSTREAM=FOLDER"
+            )
+    return folder
+
+
+def build(entry: dict, root: Path, folder: Path) -> Path:
+    """Build one sample in a copy of its folder; return the executable. Raises BenchError."""
+    shutil.copytree(root / entry["directory"], folder, ignore=shutil.ignore_patterns("program"))
+    try:
+        answer = subprocess.run(
+            entry["build"], cwd=folder, capture_output=True, text=True, timeout=BUILD_TIME
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise BenchError(f"it does not build: {problem}") from problem
+    if answer.returncode:
+        raise BenchError(f"it does not build: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
+    return folder / "program"

@@ -1,0 +1,208 @@
+"""Measure the samples against coreutils, nginx and upstream's samples, side by side.
+
+Usage: python -m bench.samples [--rounds 5] [--seconds 2] [--filter REGEX] [--upstream FOLDER]
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bench import chart, files, network, nginx, processes, programs, rounds, servers, table
+from bench.errors import BenchError
+from bench.programs import ROOT
+
+REPORTS = ROOT / "reports" / "bench-samples"
+
+#: Where the files are made: on a disk, which /tmp need not be.
+SCRATCH = "/var/tmp"  # noqa: S108  # the folder made there has a name that nobody can foresee
+
+
+def main() -> int:
+    """Measure, print the tables, write the reports, and return an exit status."""
+    arguments = parse()
+    # So that an end from outside runs the same way out as one by Ctrl-C: no server may stay.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with tempfile.TemporaryDirectory(prefix="uring-lab-bench-", dir=SCRATCH) as scratch:
+            folder = Path(scratch)
+            folder.chmod(0o755)  # for the user without rights
+            return compare(arguments, folder)
+    except BenchError as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Measure the samples against coreutils, nginx and upstream's samples."
+    )
+    parser.add_argument("--rounds", type=_count, default=5, help="kept of each case (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=_count, default=2, help="of load on a server in each round (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--filter",
+        type=_pattern,
+        default=re.compile(""),
+        metavar="REGEX",
+        help="only what it finds in 'CASE: CONTENDER'",
+    )
+    parser.add_argument(
+        "--upstream", metavar="FOLDER", help="a clone of upstream's samples; default: from GitHub"
+    )
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _pattern(text: str) -> re.Pattern:
+    try:
+        return re.compile(text)
+    except re.error as problem:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {problem}") from problem
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> int:
+    """Build, measure, show and write. Returns an exit status."""
+    say("building the samples")
+    built, left_out = programs.build_all(folder, arguments.upstream or None)
+    server = nginx.find()
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    about = describe(arguments, server)
+    network.leave()
+    every = (chosen(case, arguments.filter) for case in all_cases(built, folder, arguments.seconds))
+    cases = [case for case in every if case]
+    if not cases:
+        raise BenchError(f"nothing has {arguments.filter.pattern!r} in its name")
+    results: list[rounds.Result] = []
+    try:
+        for number, case in enumerate(cases, 1):
+            result = rounds.measure(case, arguments.rounds, Progress(f"[{number}/{len(cases)}] {case.name}"))
+            results.append(result)
+            clear()
+            print(table.terminal(result) + "\n", flush=True)
+    finally:
+        if results:
+            write(results, about, left_out)
+    return 0
+
+
+def all_cases(built: list[programs.Program], folder: Path, seconds: int) -> Iterator[rounds.Case]:
+    """Give every case there is."""
+    yield from files.cases(built, folder)
+    yield from servers.cases(built, folder, seconds)
+
+
+def chosen(case: rounds.Case, pattern: re.Pattern) -> rounds.Case | None:
+    """Keep of a case what the pattern finds, and the reference with it; None when that is nothing."""
+    kept = [name for name in case.contenders if pattern.search(f"{case.name}: {name}")]
+    if not kept:
+        return None
+    return replace(
+        case,
+        contenders={
+            name: run for name, run in case.contenders.items() if name in kept or name == case.reference
+        },
+    )
+
+
+def describe(arguments: argparse.Namespace, server: Path) -> dict:
+    """Say what is measured, with what, and where."""
+
+    def first_line(*command: str) -> str:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (answer.stdout.strip() or answer.stderr.strip()).partition("\n")[0]
+
+    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "kernel": platform.release(),
+        "processors": processes.processors(),
+        "processor": model[1] if model else platform.machine(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "file_system": first_line("stat", "--file-system", "--format=%T", SCRATCH),
+        "liburing": first_line("pkg-config", "--modversion", "liburing"),
+        "nginx": nginx.version(server),
+        "wrk": first_line("wrk", "-v"),
+        "coreutils": first_line("cat", "--version"),
+    }
+
+
+def write(results: list[rounds.Result], about: dict, left_out: dict[str, str]) -> None:
+    """Write the JSON, the ratios in Markdown, and the chart; print the ratios."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    told = [
+        {
+            "title": result.case.title,
+            "label": result.case.label,
+            "reference": result.case.reference,
+            "compared": result.case.figure,
+            "summary": rounds.summary(result),
+            "rounds": result.rounds,
+            "failed": result.failed,
+        }
+        for result in results
+    ]
+    (REPORTS / "results.json").write_text(
+        json.dumps({"about": about, "left_out": left_out, "cases": told}, indent=1) + "\n"
+    )
+    ratios = table.markdown(results)
+    (REPORTS / "ratios.md").write_text(ratios)
+    print(ratios)
+    chart.draw(results, REPORTS / "chart.svg")
+    say(f"{REPORTS.relative_to(ROOT)}: results.json, ratios.md, chart.svg")
+
+
+def say(message: str) -> None:
+    """Print a line for a person who waits: stdout belongs to results."""
+    clear()
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+def clear() -> None:
+    """Take back the line that shows the progress."""
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Shows how far a case is: on a terminal a line that changes, else one line a case."""
+
+    def __init__(self, what: str):
+        self._what = what
+        if not sys.stderr.isatty():
+            say(what)
+
+    def __call__(self, detail: str) -> None:
+        """Show the latest detail."""
+        if sys.stderr.isatty():
+            clear()
+            print(
+                f"{self._what}: {detail}"[: os.get_terminal_size(2).columns - 1],
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,9 @@
+-- wrk calls this at its end: the figures as one line of JSON, exact and with known units.
+function done(summary, latency)
+   local e = summary.errors
+   io.write(string.format(
+      '{"requests": %d, "microseconds": %d, "bytes": %d, "p99_microseconds": %d, ' ..
+      '"errors": {"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}}\n',
+      summary.requests, summary.duration, summary.bytes, latency:percentile(99),
+      e.connect, e.read, e.write, e.status, e.timeout))
+end

@@ -1,0 +1,89 @@
+"""Load on a web server, by wrk."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.rounds import Figures
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+
+#: Seconds after which wrk calls a request lost; and those that it may take to end after its time.
+PATIENCE = 5
+GRACE = 10
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a server.
+
+    url: of the one file that is fetched
+    size: its bytes
+    connections: at the same time
+    keep_alive: whether a connection is used again; the server may close it all the same
+    seconds: how long
+    threads: of wrk; never more than connections
+    """
+
+    url: str
+    size: int
+    connections: int
+    keep_alive: bool
+    seconds: int
+    threads: int = 1
+
+
+def run(load: Load, prefix: list[str]) -> Figures:
+    """Put the load on the server.
+
+    prefix: a command that runs wrk, such as taskset
+
+    Returns:
+        `rate` (requests per second), `p99` (seconds), `requests`.
+
+    Raises:
+        BenchError: an answer was not 200, or short, or did not come.
+
+    """
+    command = [*prefix, "wrk", "--script", str(SCRIPT), "--timeout", f"{PATIENCE}s"]
+    command += ["--threads", str(min(load.threads, load.connections)), "--connections", str(load.connections)]
+    command += ["--duration", f"{load.seconds}s"]
+    if not load.keep_alive:
+        command += ["--header", "Connection: close"]
+    try:
+        output = subprocess.run(
+            [*command, load.url],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=load.seconds + PATIENCE + GRACE,
+        ).stdout
+    except subprocess.TimeoutExpired as problem:
+        raise BenchError(f"wrk did not end within {problem.timeout:.0f} s") from problem
+    except subprocess.CalledProcessError as problem:
+        raise BenchError(f"wrk: {(problem.stderr or problem.stdout).strip()[-200:]}") from problem
+    return read(output, load.size)
+
+
+def read(output: str, size: int) -> Figures:
+    """Read what wrk has printed; `size`: the bytes that each answer has to hold. As run()."""
+    try:
+        seen = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError) as problem:
+        raise BenchError(f"wrk's last line is not what {SCRIPT.name} prints: {output[-200:]!r}") from problem
+    errors = ", ".join(f"{count} of {kind}" for kind, count in seen["errors"].items() if count)
+    if errors:
+        raise BenchError(f"wrk's errors in {seen['requests']} requests: {errors}")
+    if not seen["requests"]:
+        raise BenchError("not one request was answered")
+    if seen["bytes"] < seen["requests"] * size:
+        raise BenchError(
+            f"the answers are too short: {seen['bytes']} bytes in {seen['requests']} of {size} bytes each"
+        )
+    return {
+        "rate": seen["requests"] / (seen["microseconds"] / 1e6),
+        "p99": seen["p99_microseconds"] / 1e6,
+        "requests": seen["requests"],
+    }
