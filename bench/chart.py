@@ -9,8 +9,11 @@ from bench.rounds import Result, summary
 #: Pixels of one panel, and how many stand side by side.
 WIDTH, HEIGHT, COLUMNS = 720, 360, 2
 
-#: A contender has the same colour in all panels; Paul Tol's muted scheme, which the colour-blind can tell apart.
-COLOURS = "#332288 #88ccee #44aa99 #117733 #999933 #ddcc77 #cc6677 #882255 #aa4499 #888888".split()
+#: A contender has the same colour in all panels: Paul Tol's muted scheme, told apart by the colour-blind too.
+COLOURS = [
+    *("#332288", "#88ccee", "#44aa99", "#117733", "#999933"),
+    *("#ddcc77", "#cc6677", "#882255", "#aa4499", "#888888"),
+]
 
 
 def draw(results: list[Result], file: Path) -> None:
