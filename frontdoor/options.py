@@ -14,7 +14,7 @@ from frontdoor.variables_page import ROLES, ROOT, specification
 #: The releases that UPGRADE may name.
 RELEASES = ROOT / "roles/release_upgrade/vars/releases.yml"
 
-# A git tag or commit; neither an option of git (-x) nor a source of another kind (path:x).
+# A git tag or commit; neither an option of git (-x) nor a source of another kind (path:FOLDER).
 _GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # A version of the mainline archive, the newest of a series, or the newest of all.
@@ -125,7 +125,15 @@ def _liburing(value: str) -> dict[str, object]:
         return {"liburing_source": "apt"}
     if _GIT_REF.fullmatch(value):
         return {"liburing_source": "git", "liburing_git_ref": value}
-    raise UsageError(f"LIBURING={value}: must be apt, or a git tag or commit such as liburing-2.3")
+    source, _, rest = value.partition(":")
+    if source == "path" and rest:
+        folder = Path(rest).expanduser().absolute()
+        if not (folder / "debian/control").is_file():
+            raise UsageError(f"LIBURING={value}: no liburing tree with a debian/control in {folder}")
+        return {"liburing_source": "path", "liburing_path": str(folder)}
+    raise UsageError(
+        f"LIBURING={value}: must be apt, a git tag or commit such as liburing-2.3, or path:FOLDER"
+    )
 
 
 def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

@@ -64,6 +64,16 @@ def test_a_folder_of_debs_becomes_an_absolute_path(tmp_path, monkeypatch):
     }
 
 
+def test_a_liburing_tree_becomes_an_absolute_path(tmp_path, monkeypatch):
+    (tmp_path / "tree/debian").mkdir(parents=True)
+    (tmp_path / "tree/debian/control").touch()
+    monkeypatch.chdir(tmp_path)
+    assert role_variables({"LIBURING": "path:tree"}) == {
+        "liburing_source": "path",
+        "liburing_path": str(tmp_path / "tree"),
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -88,7 +98,8 @@ def test_a_folder_of_debs_becomes_an_absolute_path(tmp_path, monkeypatch):
         ("KERNEL", "debs:", "debs:FOLDER"),
         ("KERNEL", "debs:/nowhere", "no .deb file in /nowhere"),
         ("LIBURING", "--upload-pack=x", "git tag or commit"),
-        ("LIBURING", "path:/somewhere", "git tag or commit"),
+        ("LIBURING", "path:", "path:FOLDER"),
+        ("LIBURING", "path:/nowhere", "no liburing tree with a debian/control in /nowhere"),
         ("SAMPLES", "our", "ours or upstream or all"),
     ],
 )

@@ -129,6 +129,15 @@ def test_a_way_that_there_is_not_is_a_reason(preflight):
     assert reasons[0].startswith("there is no release focal to upgrade to; known are lts, 11 (bullseye)")
 
 
+def test_a_release_of_one_distribution_is_asked_of_its_hosts_alone(preflight):
+    passes, _reasons, output = preflight(release_upgrade_target="ubuntu:focal")
+    assert passes, output
+    ubuntu = {"id": "ubuntu", "codename": "disco", "version": "19.04"}
+    passes, _reasons, output = preflight(ubuntu, release_upgrade_target="ubuntu:focal")
+    assert not passes
+    assert "leads through 19.10 (eoan), whose updates ended" in output
+
+
 def test_a_host_half_way_through_an_upgrade_may_lack_what_the_release_step_brings_back(preflight):
     passes, _reasons, output = preflight({"python": "", "upgrade": "begun"})
     assert passes, output

@@ -12,15 +12,31 @@ PROGRAM = (Path(__file__).parent / "probes" / "version.c").read_text()
 
 PROVISION = "run the provisioning again and read the liburing step's message"
 
-#: Compiles a program by an unprivileged user, in a folder that goes away again, and runs it.
+#: Compiles a program by an unprivileged user, in a folder that goes away again, runs it, takes the digests
+#: of what the compiler read and the program loaded.
 COMPILE = f"""\
 cd "$(runuser -u nobody -- mktemp -d)" || exit 1
 trap 'rm -rf "$PWD"' EXIT
-runuser -u nobody -- cc -x c -o program - -luring <<'END-OF-PROGRAM' || exit 1
+runuser -u nobody -- tee program.c >/dev/null <<'END-OF-PROGRAM'
 {PROGRAM}
 END-OF-PROGRAM
-ldd ./program
-runuser -u nobody -- ./program
+runuser -u nobody -- cc -MD -MF headers -o program program.c -luring || exit 1
+runuser -u nobody -- ./program >said || exit
+cat said
+{{ tr -s ' \\\\' '\\n' <headers | grep liburing; sed -n 's/^loaded //p' said; }} | sort -u |
+while read -r file; do sha256sum "$file"; done
+"""
+
+#: Where pkg-config's file says that header and library are; its first lines are assignments of the shell.
+PKG_CONFIG = """\
+eval "$(grep '^[a-z_]*=' "$(dpkg -L liburing-dev | grep '/liburing\\.pc$')")" || exit 1
+readlink -f "$includedir/liburing.h" "$libdir"/liburing.so.[0-9]
+"""
+
+#: Holds the installed files to the digests of those in the debs that were built.
+DIGESTS = r"""
+sed -n 's,^ *"\(/[^"]*\)": "\([0-9a-f]\{64\}\)".*,\2  \1,p' /var/lib/uring-lab/liburing.json |
+sha256sum --check --quiet --strict - 2>&1
 """
 
 
@@ -32,10 +48,14 @@ def seen(host):
         packages="dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' '*liburing*'",
         held="apt-mark showhold",
         symlink="readlink -f \"$(dpkg -L liburing-dev | grep '/liburing\\.so$')\"",
-        library="dpkg -S \"$(readlink -f $(dpkg -L liburing-dev | grep '/liburing\\.so$'))\"",
+        # What a package has in /lib is in /usr/lib where the two are merged, and dpkg knows it by the first.
+        library="file=$(readlink -f $(dpkg -L liburing-dev | grep '/liburing\\.so$'))\n"
+        'dpkg -S "$file" || dpkg -S "${file#/usr}"',
         owners="dpkg -S /usr/include/liburing.h",
         changed="dpkg --verify $(dpkg-query -W -f '${Package} ' 'liburing[0-9]*' liburing-dev)",
         pkg_config="cat $(dpkg -L liburing-dev | grep '/liburing\\.pc$')",
+        pkg_config_places=PKG_CONFIG,
+        digests=DIGESTS,
         program=COMPILE,
     )
 
@@ -123,19 +143,52 @@ def test_linking_reaches_the_packaged_library(host, seen, manifest):
 
 def test_header_and_library_are_of_one_version(host, seen):
     """With a header newer than the library, programs compile and then fail, or go wrong in silence."""
-    stated = re.search(r"^Version: *(\S+)", seen["pkg_config"].out, re.MULTILINE)
-    assert stated, f"{name(host)}: expected liburing.pc to state a version, found {seen['pkg_config'].out!r}"
-    file = seen["symlink"].out.strip()
-    suffix = file.rpartition(".so.")[2]
-    if not suffix.startswith("1."):  # before 2.0 the file carried a number of its own
-        assert suffix == stated[1] or suffix.startswith(f"{stated[1]}."), (
-            f"{name(host)}: expected liburing.so to lead to version {stated[1]}, as liburing.pc says, found "
-            f"{file}: {PROVISION}"
-        )
     said = dict(line.split(" ") for line in seen["program"].lines if re.match(r"(header|library) \d", line))
     assert said.get("header") == said.get("library"), (
         f"{name(host)}: expected one version, found a header of {said.get('header')} and a library of "
         f"{said.get('library')}: {PROVISION}"
+    )
+
+
+def test_pkg_config_tells_of_this_build(host, seen, manifest):
+    """Upstream's trees often state the version before, so it is held to what the build itself said."""
+    stated = re.search(r"^Version: *(\S+)", seen["pkg_config"].out, re.MULTILINE)
+    assert stated and stated[1] == manifest["pkg_config"], (
+        f"{name(host)}: expected liburing.pc to state version {manifest['pkg_config']}, found "
+        f"{stated[1] if stated else 'none'}: {PROVISION}"
+    )
+    places = seen["pkg_config_places"]
+    files = manifest["files"]
+    assert places.status == 0 and all(
+        any(place.removeprefix("/usr") == file.removeprefix("/usr") for file in files)
+        for place in places.lines
+    ), (
+        f"{name(host)}: expected liburing.pc to lead to the header and library of this build, found "
+        f"{places.out.strip() or places.err.strip()}: {PROVISION}"
+    )
+
+
+def test_the_installed_files_are_those_of_the_build(host, seen, manifest):
+    """A package of the same name and version could be another build."""
+    assert manifest["files"] and not seen["digests"].lines, (
+        f"{name(host)}: expected headers, libraries and liburing.pc as they were built, found "
+        f"{', '.join(seen['digests'].lines)}: {PROVISION}"
+    )
+
+
+def test_a_program_is_given_the_header_and_the_library_of_the_build(host, seen, manifest):
+    """Another copy, in /usr/local say, comes first for the compiler or for the loader."""
+    used = dict(
+        reversed(line.split(maxsplit=1)) for line in seen["program"].lines if re.match("[0-9a-f]{64} ", line)
+    )
+    kinds = {"header": r"/liburing\.h$", "library": r"/liburing\.so\.\d"}
+    for kind, pattern in kinds.items():
+        found = {path for path in used if re.search(pattern, path)}
+        assert found, f"{name(host)}: expected a program to use a {kind} of liburing, found none: {PROVISION}"
+    others = [path for path, digest in used.items() if digest not in manifest["files"].values()]
+    assert not others, (
+        f"{name(host)}: expected a program to use files of this build alone, found "
+        f"{', '.join(sorted(others))}: remove them, or move them out of the compiler's and the loader's way"
     )
 
 
@@ -146,7 +199,7 @@ def test_a_program_compiles_links_and_completes_an_operation(host, seen):
         f"{name(host)}: expected a program with liburing to compile and complete a no-op, found exit status "
         f"{answer.status}: {answer.err.strip()[-500:]}"
     )
-    assert "liburing.so" in answer.out, (
+    assert re.search(r"^loaded .*liburing\.so", answer.out, re.MULTILINE), (
         f"{name(host)}: expected the program to be linked with the shared library, found "
         f"it static: {PROVISION}"
     )

@@ -1,6 +1,25 @@
 /* What a user's first program does: include the header, link the library, complete one operation. */
 #include <liburing.h>
 #include <stdio.h>
+#include <string.h>
+
+/* The kernel's own word on which file the library came from. */
+static void print_loaded(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[4096];
+
+    while (maps && fgets(line, sizeof(line), maps)) {
+        char *path = strchr(line, '/');
+
+        if (path && strstr(path, "/liburing")) {
+            printf("loaded %s", path);
+            break;
+        }
+    }
+    if (maps)
+        fclose(maps);
+}
 
 int main(void)
 {
@@ -14,6 +33,7 @@ int main(void)
         return 3;
     io_uring_cqe_seen(&ring, cqe);
     io_uring_queue_exit(&ring);
+    print_loaded();
 #ifdef IO_URING_VERSION_MAJOR /* since 2.4 */
     printf("header %d.%d\nlibrary %d.%d\n", IO_URING_VERSION_MAJOR, IO_URING_VERSION_MINOR,
            io_uring_major_version(), io_uring_minor_version());

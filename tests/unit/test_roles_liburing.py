@@ -1,0 +1,227 @@
+"""What the liburing role knows by itself: what a version needs to build where, and how a folder is packed."""
+
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLE = Path(__file__).parents[2] / "roles/liburing"
+sys.path.insert(0, str(ROLE / "filter_plugins"))
+
+from liburing import liburing_build, liburing_tests  # noqa: E402
+
+TABLE = yaml.safe_load((ROLE / "vars/builds.yml").read_text())
+BUILDS, RELEASES = TABLE["__liburing_builds"], TABLE["__liburing_releases"]
+
+BIONIC = {"libc6": "2.27-3ubuntu1", "debhelper": "11.1.6ubuntu1", "linux-libc-dev": "4.15.0-20.21"}
+FOCAL = {"libc6": "2.31-0ubuntu9", "debhelper": "12.10ubuntu1", "linux-libc-dev": "5.4.0-26.30"}
+BULLSEYE = {"libc6": "2.31-13+deb11u11", "debhelper": "13.3.4", "linux-libc-dev": "5.10.223-1"}
+BOOKWORM = {"libc6": "2.36-9+deb12u10", "debhelper": "13.11.4", "linux-libc-dev": "6.1.128-1"}
+
+
+def build(version, host):
+    return liburing_build(BUILDS, version, host, RELEASES)
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "files"),
+    [
+        ("0.4", BULLSEYE, ["debian/rules"]),
+        ("0.6", BOOKWORM, ["examples/ucontext-cp.c", "debian/rules"]),
+        ("0.7", BOOKWORM, ["examples/ucontext-cp.c", "debian/rules", "debian/rules"]),
+        ("2.0", BOOKWORM, ["examples/ucontext-cp.c"]),
+        ("2.3", BOOKWORM, []),
+        ("2.9", BOOKWORM, []),
+        ("2.9", FOCAL, ["debian/control"]),
+        ("2.13", BOOKWORM, []),
+        ("2.14", BOOKWORM, ["debian/liburing-dev.manpages"]),
+        ("2.15", FOCAL, ["debian/liburing-dev.manpages", "debian/control"]),
+        ("2.3", BIONIC, []),
+        ("0.6", {}, ["debian/rules"]),
+    ],
+)
+def test_a_version_gets_the_edits_that_it_needs_on_a_release(version, host, files):
+    answer = build(version, host)
+    assert answer["problem"] == ""
+    assert [row["edit"]["file"] for row in answer["edits"]] == files
+
+
+def test_a_version_that_cannot_be_built_is_refused_with_the_reasons_and_the_nearest_that_can():
+    assert build("2.9", BIONIC)["problem"] == (
+        "liburing 2.9 cannot be built: its packages are made by debhelper 12 or later, and its "
+        "liburing-dev needs linux-libc-dev 5.1 or later; the nearest version that can is 2.3: "
+        "LIBURING=liburing-2.3"
+    )
+
+
+def test_a_refusal_names_no_version_where_there_is_none():
+    row = {"why": "it is Tuesday", "refuse": True}
+    assert (
+        liburing_build([row], "2.9", {}, RELEASES)["problem"] == "liburing 2.9 cannot be built: it is Tuesday"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        ("\tunsigned char stack_buf[SIGSTKSZ];\n", "\tunsigned char stack_buf[8192];\n"),
+        ("\tlibdevdir=/usr/lib/$A\n\n", "\tlibdevdir=/usr/lib/$A relativelibdir=/lib/$A/\n\n"),
+        (
+            "\tlibdevdir=/usr/lib/$A \\\n\trelativelibdir=/lib/$A\n",
+            "\tlibdevdir=/usr/lib/$A \\\n\trelativelibdir=/lib/$A/\n",
+        ),
+        ("usr/share/man/man7/io_uring.7\n", "usr/share/man/man7/*.7\n"),
+        ("  debhelper-compat (= 13)\n", "  debhelper-compat (= 12)\n"),
+        ("stack_buf = malloc(SIGSTKSZ);\n", "stack_buf = malloc(SIGSTKSZ);\n"),
+    ],
+)
+def test_the_edits_change_what_they_are_for_and_only_once(text, becomes):
+    text, becomes = (side.replace("$A", "$(DEB_HOST_MULTIARCH)") for side in (text, becomes))
+    for _ in range(2):
+        for row in BUILDS:
+            if "edit" in row:
+                text = re.sub(f"(?m){row['edit']['pattern']}", row["edit"]["text"], text)
+        assert text == becomes
+
+
+# ---- What upstream's runtests.sh prints, before and since 2.1 ----
+
+OLD = """\
+make: Entering directory '/tmp/liburing/test'
+Running test poll
+Running test accept
+accept not supported
+Test accept failed with ret 1
+Running test stdout
+This is a pipe test
+Running test timeout
+Test timeout timed out (may not be a failure)
+Running test statx:
+Test skipped
+Tests  accept failed
+"""
+NEW = """\
+Running test 232c93d07b74.t                                         0 sec
+Running test accept-non-empty.t                                     Skipped
+Running test defer.t           ring setup failed: -12
+Test defer.t failed with ret 1
+Running test hang.t           Test hang.t timed out (may not be a failure)
+Running test nop.t                                                  1 sec [0]
+"""
+
+
+def test_the_outcome_of_upstreams_tests_is_read_from_what_they_print():
+    assert liburing_tests(OLD) == {
+        "passed": 2,
+        "failed": ["accept"],
+        "timed_out": ["timeout"],
+        "skipped": ["statx"],
+        "unfinished": "",
+    }
+    assert liburing_tests(NEW + "Tests failed (1): <defer.t>\n") == {
+        "passed": 2,
+        "failed": ["defer.t"],
+        "timed_out": ["hang.t"],
+        "skipped": ["accept-non-empty.t"],
+        "unfinished": "",
+    }
+
+
+def test_the_test_under_way_when_the_run_was_cut_off_is_named():
+    assert liburing_tests(NEW)["unfinished"] == "nop.t"
+    assert liburing_tests("make: *** no rule\n") == {
+        "passed": 0,
+        "failed": [],
+        "skipped": [],
+        "timed_out": [],
+        "unfinished": "",
+    }
+
+
+# ---- A folder of one's own ----
+
+
+@pytest.fixture
+def tree(tmp_path):
+    folder = tmp_path / "tree"
+    (folder / "debian").mkdir(parents=True)
+    (folder / "debian/control").write_text("Source: liburing\n")
+    (folder / "liburing.spec").write_text("Name: liburing\nVersion: 2.9\n")
+    (folder / "configure").write_text("#!/bin/sh\n")
+    (folder / "configure").chmod(0o755)
+    (folder / ".gitignore").write_text("*.o\n")
+    return folder
+
+
+def pack(folder, archive="/dev/null"):
+    done = subprocess.run(
+        ["sh", ROLE / "files/pack.sh", folder, archive], check=False, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    done = subprocess.run(
+        ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def work_tree(tree):
+    git(tree, "init", "--quiet")
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message", "all")
+    return tree
+
+
+def test_a_folder_is_told_by_names_contents_and_x_bits_alone(tree):
+    status, first, _ = pack(tree)
+    assert status == 0
+    assert first[1:] == ["2.9", ""]
+    (tree / "configure").touch()
+    (tree / "liburing.spec").chmod(0o600)
+    assert pack(tree)[1] == first
+    (tree / "configure").chmod(0o644)
+    assert pack(tree)[1][0] != first[0]
+    (tree / "configure").chmod(0o755)
+    (tree / "configure").write_text("#!/bin/bash\n")
+    assert pack(tree)[1][0] != first[0]
+
+
+def test_of_a_git_tree_what_git_knows_or_would_add_is_packed(work_tree, tmp_path):
+    commit = git(work_tree, "rev-parse", "HEAD")
+    _, first, _ = pack(work_tree)
+    assert first[1:] == ["2.9", commit]
+    (work_tree / "queue.o").touch()
+    assert pack(work_tree)[1] == first
+    (work_tree / "new file.c").touch()
+    (work_tree / ".gitignore").unlink()
+    (work_tree / "queue.o").unlink()
+    (work_tree / "link").symlink_to("configure")
+    status, second, _ = pack(work_tree, tmp_path / "archive.tar")
+    assert status == 0
+    assert second[0] != first[0]
+    assert second[1:] == ["2.9", f"{commit}+changes"]
+    with tarfile.open(tmp_path / "archive.tar") as archive:
+        assert sorted(archive.getnames()) == [
+            "configure",
+            "debian/control",
+            "liburing.spec",
+            "link",
+            "new file.c",
+        ]
+        assert archive.getmember("configure").mode == 0o755
+        assert archive.getmember("link").issym()
+
+
+def test_a_folder_that_is_no_liburing_tree_is_refused(tree):
+    (tree / "debian/control").unlink()
+    status, said, why = pack(tree)
+    assert (status, said) == (2, [])
+    assert why.startswith(f"{tree} is no liburing tree: it must hold debian/control")
