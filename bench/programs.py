@@ -82,10 +82,9 @@ def clone(folder: Path, repository: str | None) -> Path:
         except subprocess.TimeoutExpired as problem:
             raise BenchError(f"git {command[0]} took longer than {CLONE_TIME} s") from problem
         if answer.returncode:
-            raise BenchError(
-                f"{answer.stderr.strip().splitlines()[-1]}; "
-                "a clone on this computer can be named by UPSTREAM=FOLDER"
-            )
+            # Git says first what went wrong, and then what that may mean.
+            reason = (answer.stderr.strip().splitlines() or [f"git ended with {answer.returncode}"])[0]
+            raise BenchError(f"{reason}; a clone on this computer can be named by UPSTREAM=FOLDER")
     return folder
 
 

@@ -77,9 +77,9 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
     """Summarize a result, contender by contender.
 
     Returns:
-        Of each figure the median; `ratio`: the compared figure's, divided by the reference's; `won`: in how
-        many rounds it did better than the reference. Both are None where the reference failed. A contender
-        without a round is missing.
+        Of each figure the median; `ratio` and, for servers, `p99_ratio`: the median divided by that of the
+        reference; `won`: in how many rounds it did better than the reference. These are None where the reference
+        failed. A contender without a round is missing.
 
     """
     case = result.case
@@ -88,12 +88,12 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
     for name, rounds in result.rounds.items():
         if not rounds:  # the reference failed before their first turn
             continue
-        row: dict[str, float | None] = {
-            figure: statistics.median(one[figure] for one in rounds) for figure in rounds[0]
-        }
-        row["ratio"] = row["won"] = None
+        row: dict[str, float | None] = {figure: _median(rounds, figure) for figure in rounds[0]}
+        row["ratio"] = row["p99_ratio"] = row["won"] = None
         if reference:
-            row["ratio"] = row[case.figure] / statistics.median(one[case.figure] for one in reference)
+            row["ratio"] = row[case.figure] / _median(reference, case.figure)
+            if "p99" in row:
+                row["p99_ratio"] = row["p99"] / _median(reference, "p99")
             pairs = zip(rounds, reference, strict=True)
             row["won"] = sum(
                 (ours[case.figure] > theirs[case.figure])
@@ -103,3 +103,7 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
             )
         rows[name] = row
     return rows
+
+
+def _median(rounds: list[Figures], figure: str) -> float:
+    return statistics.median(one[figure] for one in rounds)

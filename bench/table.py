@@ -62,11 +62,12 @@ def markdown(results: list[Result]) -> str:
 
 
 def _cell(name: str, result: Result, row: dict[str, float | None] | None) -> str:
-    """Write the ratio and the rounds won; of the reference its own figure."""
+    """Write ratio, rounds won and ratio of the p99; of the reference its own figure."""
     if row is None or row["ratio"] is None:
         return "failed" if name in result.failed else ""
     if name == result.case.reference:
         _, figure, factor, places = COLUMNS[result.case.figure][0]
         unit = {"rate": "/s", "time": " ms"}[result.case.figure]
         return f"{row[figure] * factor:,.{places}f}{unit}"
-    return f"{row['ratio']:.2f} ({row['won']:.0f}/{len(result.rounds[name])})"
+    cell = f"{row['ratio']:.2f} ({row['won']:.0f}/{len(result.rounds[name])})"
+    return cell if row["p99_ratio"] is None else f"{cell}, p99 {row['p99_ratio']:.2f}"

@@ -38,13 +38,13 @@ def test_a_rate_is_better_the_higher_and_a_ratio_is_one_of_medians():
         case(ours=None), {"nginx": rounds("rate", 100, 300, 200), "ours": rounds("rate", 150, 290, 260)}
     )
     seen = summary(result)
-    assert seen["ours"] == {"rate": 260, "ratio": 1.3, "won": 2}
-    assert seen["nginx"] == {"rate": 200, "ratio": 1, "won": 0}
+    assert seen["ours"] == {"rate": 260, "ratio": 1.3, "p99_ratio": None, "won": 2}
+    assert seen["nginx"] == {"rate": 200, "ratio": 1, "p99_ratio": None, "won": 0}
 
 
 def test_a_time_is_better_the_shorter():
     result = Result(case("time", ours=None), {"nginx": rounds("time", 2, 4), "ours": rounds("time", 1, 5)})
-    assert summary(result)["ours"] == {"time": 3, "ratio": 1, "won": 1}
+    assert summary(result)["ours"] == {"time": 3, "ratio": 1, "p99_ratio": None, "won": 1}
 
 
 def turns(*values):
@@ -97,4 +97,4 @@ def test_the_table_shows_units_ratio_and_rounds_won():
         *("ours", "30,000", "1.00", "1.0", "1.0", "1.50"),
         *("1", "of", "1"),
     ]
-    assert "| nginx | 20,000/s |\n| ours | 1.50 (1/1) |" in table.markdown([result])
+    assert "| nginx | 20,000/s |\n| ours | 1.50 (1/1), p99 1.00 |" in table.markdown([result])
