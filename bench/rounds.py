@@ -78,8 +78,8 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
 
     Returns:
         Of each figure the median; `ratio` and, for servers, `p99_ratio`: the median divided by that of the
-        reference; `won`: in how many rounds it did better than the reference. These are None where the reference
-        failed. A contender without a round is missing.
+        reference; `won`: in how many rounds it did better than the reference. These are None where the
+        reference failed. A contender without a round is missing.
 
     """
     case = result.case
