@@ -2,6 +2,7 @@
 
 import bootable
 import pytest
+from attendant import Attendant
 from support import Host
 
 from lab import accelerator, console, machine
@@ -54,7 +55,9 @@ def container(request, suite):
 
 @pytest.fixture(scope="module")
 def vm(request, suite):
-    yield from lab_host(request, "vm", suite)
+    for host in lab_host(request, "vm", suite):
+        with Attendant(host):
+            yield host
 
 
 @pytest.fixture(scope="module")
