@@ -8,6 +8,7 @@ COLUMNS = {
         ("requests/s", "rate", 1, 0),
         ("p99 ms", "p99", 1e3, 2),
         ("CPU µs/request", "cpu", 1e6, 1),
+        ("wrk's CPU µs", "wrk_cpu", 1e6, 1),
         ("MiB", "memory", 2**-20, 1),
     ],
     "time": [("ms", "time", 1e3, 1), ("CPU ms", "cpu", 1e3, 1)],

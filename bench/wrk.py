@@ -1,6 +1,7 @@
 """Load on a web server, by wrk."""
 
 import json
+import resource
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ def run(load: Load, prefix: list[str]) -> Figures:
     prefix: a command that runs wrk, such as taskset
 
     Returns:
-        `rate` (requests per second), `p99` (seconds), `requests`.
+        `rate` (requests per second), `p99` (seconds), `requests`, and `wrk_cpu`: wrk's own processor time a
+        request, in seconds. A server that needs less than that waits for wrk.
 
     Raises:
         BenchError: an answer was not 200, or short, or did not come.
@@ -52,6 +54,7 @@ def run(load: Load, prefix: list[str]) -> Figures:
     command += ["--duration", f"{load.seconds}s"]
     if not load.keep_alive:
         command += ["--header", "Connection: close"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         output = subprocess.run(
             [*command, load.url],
@@ -64,11 +67,14 @@ def run(load: Load, prefix: list[str]) -> Figures:
         raise BenchError(f"wrk did not end within {problem.timeout:.0f} s") from problem
     except subprocess.CalledProcessError as problem:
         raise BenchError(f"wrk: {(problem.stderr or problem.stdout).strip()[-200:]}") from problem
-    return read(output, load.size)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    figures = read(output, load.size)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return figures | {"wrk_cpu": used / figures["requests"]}
 
 
 def read(output: str, size: int) -> Figures:
-    """Read what wrk has printed; `size`: the bytes that each answer has to hold. As run()."""
+    """Read what wrk has printed; `size`: the bytes that each answer has to hold. As run(), less `wrk_cpu`."""
     try:
         seen = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError) as problem:

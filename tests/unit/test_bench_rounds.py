@@ -85,7 +85,7 @@ def test_without_the_reference_there_are_no_more_rounds_and_no_ratios(nginx, rat
 def with_columns(result):
     """Add the figures that the tables show."""
     for one in (figures for name in result.rounds.values() for figures in name):
-        one.update(p99=0.001, cpu=1e-6, memory=1 << 20)
+        one.update(p99=0.001, cpu=1e-6, wrk_cpu=2e-6, memory=1 << 20)
     return result
 
 
@@ -94,7 +94,7 @@ def test_the_table_shows_units_ratio_and_rounds_won():
         Result(case(ours=None), {"nginx": rounds("rate", 20000), "ours": rounds("rate", 30000)})
     )
     assert table.terminal(result).splitlines()[-1].split() == [
-        *("ours", "30,000", "1.00", "1.0", "1.0", "1.50"),
+        *("ours", "30,000", "1.00", "1.0", "2.0", "1.0", "1.50"),
         *("1", "of", "1"),
     ]
     assert "| nginx | 20,000/s |\n| ours | 1.50 (1/1), p99 1.00 |" in table.markdown([result])
