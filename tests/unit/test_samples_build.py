@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.verify import judges
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 CATALOG = yaml.safe_load((SAMPLES / "catalog.yml").read_text())["samples"]
 OURS = [sample for sample in CATALOG if sample["source"] == "ours"]
@@ -105,6 +107,7 @@ def test_catalog_entry_is_complete_and_typed(sample):
         assert isinstance(text, str)
         assert "\n" not in text
     assert "program" in sample["build"]
+    assert faults.keys() <= judges.cases(sample).keys(), "a fault has the name of a case of the judge"
 
 
 @pytest.mark.parametrize("sample", OURS, ids=lambda sample: sample["name"])

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 import pytest
 from testinfra.host import Host
 
-from tests.verify import connection, expectation, report
+from tests.verify import connection, expectation, judges, report
 
 #: The files in the order of the steps, which is the order in which a reader wants to hear of faults.
 ORDER = ("release", "kernel", "liburing", "sandbox", "samples")
@@ -75,7 +75,7 @@ def connection_of(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test once a host (one xdist worker each), and the samples' tests once a sample."""
+    """Run every test once a host (one xdist worker each), the samples' once a sample or a case."""
     if "host" in metafunc.fixturenames:
         hosts = [
             pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in hosts_of(metafunc.config)
@@ -87,7 +87,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = [
             sample for sample in samples if all(sample[key] == value for key, value in wanted.kwargs.items())
         ]
-        metafunc.parametrize("sample", chosen, ids=expectation.label)
+        if "case" in metafunc.fixturenames:
+            pairs = [(sample, case) for sample in chosen for case in judges.cases(sample)]
+            ids = [f"{expectation.label(sample)}: {case}" for sample, case in pairs]
+            metafunc.parametrize(("sample", "case"), pairs, ids=ids)
+        else:
+            metafunc.parametrize("sample", chosen, ids=expectation.label)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,23 +1,41 @@
 """The judges of the samples: scripts that run on the host, inside the sandbox.
 
-They reach the host through standard input, so nothing has to be copied there or cleaned up.
+They reach the host through standard input, so nothing has to be copied there or cleaned up. On the controller
+they are read for the names of their cases.
 """
 
+import importlib
 from pathlib import Path
+
+#: The proof that a program uses io_uring: the case that it fails. Not one of its contract.
+WITHOUT = "without io_uring"
 
 HERE = Path(__file__).parent
 
 
 def source(contract: str) -> str:
-    """Return one self-contained Python 3.6 script: the contract's judge with `common` as a module inside it.
+    """Return one self-contained Python 3.6 script: the contract's judge, with `common` as a module inside it.
 
     Args:
         contract: cat, cp or webserver, as in samples/catalog.yml.
 
     """
+    common = f"{__name__}.common"
     return (
         "import sys, types\n"
-        "common = sys.modules['common'] = types.ModuleType('common')\n"
+        f"common = sys.modules[{common!r}] = types.ModuleType({common!r})\n"
         f"exec({(HERE / 'common.py').read_text()!r}, common.__dict__)\n"
         f"{(HERE / f'{contract}.py').read_text()}"
     )
+
+
+def cases(sample: dict) -> dict[str, str]:
+    """Return what is tried of a sample: by a case's name, what is expected in it.
+
+    Args:
+        sample: an entry of samples/catalog.yml.
+
+    """
+    judge = importlib.import_module(f"{__name__}.{sample['contract']}")
+    left_out = () if sample.get("http") == "1.1" else getattr(judge, "HTTP_1_1", ())
+    return {case: text for case, text in judge.CASES.expected.items() if case not in (*left_out, WITHOUT)}

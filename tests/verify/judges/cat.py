@@ -1,39 +1,147 @@
 """Judge of the contract `cat`: `program FILE...` prints the files' bytes, one file after the other.
 
-Arguments: the program, then the sizes in bytes to try.
+Arguments: the program, then the cases to try (none: all).
 """
 
+import functools
 import os
 import sys
-import tempfile
 
-from common import Verdicts, describe, payload, run, write
+from tests.verify.judges.common import (
+    LONG_TIMEOUT,
+    MIB,
+    MISSING,
+    SIZES,
+    SPARSE,
+    Cases,
+    need_pace,
+    need_short_file,
+    payload,
+    run,
+    scratch,
+    write,
+    write_sparse,
+    write_unreadable,
+)
+
+CASES = Cases()
+
+TEXT = b"text, with a last line that has no end"
 
 
-def judge(program, sizes, verdicts):
-    """Run the program on every size, on several files, on a missing one, and without io_uring."""
-    for size in sizes:
-        data = payload(size)
-        status, out, errors = run([program, write("input", data)])
-        verdicts.add(f"size {size}", status == 0 and out == data, describe(status, out, data, errors))
+def size_case(size, program):
+    """Print one file of a size."""
+    outcome = run([program, write("input", payload(size))], "input")
+    return outcome.right, str(outcome)
 
-    parts = [b"text, with a last line that has no end", b"", payload(1025), bytes(range(256)) * 16]
+
+for number in SIZES:
+    CASES.case(f"size {number}", "the file's bytes and exit status 0")(functools.partial(size_case, number))
+
+
+@CASES.case("3 GiB sparse", "the file's bytes and exit status 0")
+def sparse(program):
+    """Print more than 32 bits count."""
+    small, large = write_sparse("small", 64 * MIB), write_sparse("large", SPARSE)
+    need_pace(lambda: run([program, small], small))
+    outcome = run([program, large], large, seconds=LONG_TIMEOUT)
+    return outcome.right, str(outcome)
+
+
+@CASES.case("several files", "the files' bytes in order and exit status 0")
+def several_files(program):
+    """An empty file, and one without a last newline, do not disturb the others."""
+    parts = [TEXT, b"", payload(1025), bytes(range(256)) * 16]
     files = [write(f"part{number}", part) for number, part in enumerate(parts)]
-    expected = b"".join(parts)
-    status, out, errors = run([program, *files])
-    verdicts.add("several files", status == 0 and out == expected, describe(status, out, expected, errors))
+    outcome = run([program, *files], write("expected", b"".join(parts)))
+    return outcome.right, str(outcome)
 
-    status, out, errors = run([program, "there-is-no-such-file"])
-    verdicts.add("missing file", status not in (0, "timeout") and not out, describe(status, out, b"", errors))
 
-    status, out, errors = run([program, files[2]], deny_uring=True)
-    verdicts.add("without io_uring", status == 0 and out == parts[2], describe(status, out, parts[2], errors))
+@CASES.case("into a file", "the file's bytes behind those that the output had")
+def into_a_file(program):
+    """Output that goes on where somebody else's ended, as in { echo; cat FILE; } >OUTPUT."""
+    files = [write("first", payload(1025)), write("second", TEXT)]
+    with open("output", "wb") as output:
+        output.write(b"before")
+        output.flush()
+        outcome = run([program, *files], output=output)
+    right = outcome.status == 0 and read_output() == b"before" + payload(1025) + TEXT
+    return right, f"{outcome}, {len(read_output())} bytes"
+
+
+def read_output():
+    """Return what the output file holds."""
+    with open("output", "rb") as output:
+        return output.read()
+
+
+@CASES.case("missing file", "a message, no output and an exit status over 0")
+def missing_file(program):
+    """A script can only notice by the exit status."""
+    return refusal(run([program, MISSING]))
+
+
+@CASES.case("unreadable file", "a message, no output and an exit status over 0")
+def unreadable_file(program):
+    """The same for a file that is not for this user."""
+    return refusal(run([program, write_unreadable("secret")]))
+
+
+@CASES.case("directory", "a message, no output and an exit status over 0")
+def directory(program):
+    """It can be opened, but not read."""
+    os.mkdir("folder")
+    return refusal(run([program, "folder"]))
+
+
+@CASES.case("after a missing file", "the files that are there, a message and an exit status over 0")
+def after_a_missing_file(program):
+    """One bad name does not keep the others from being printed."""
+    outcome = run([program, MISSING, write("text", TEXT)], "text")
+    return outcome.refused and outcome.same, str(outcome)
+
+
+@CASES.case("/dev/null", "no output and exit status 0")
+def dev_null(program):
+    """A device has no size, and this one nothing to read."""
+    outcome = run([program, "/dev/null"])
+    return outcome.right, str(outcome)
+
+
+@CASES.case("short file", "the bytes that it has and exit status 0")
+def short_file(program):
+    """A file of the kernel's states a size that it does not have."""
+    outcome = run([program, need_short_file()], need_short_file())
+    return outcome.right, str(outcome)
+
+
+@CASES.case("full device", "a message and an exit status over 0")
+def full_device(program):
+    """Output that could not be written is an error, also when it is told late."""
+    with open("/dev/full", "wb") as full:
+        outcome = run([program, write("input", payload(4096))], output=full)
+    return outcome.refused, str(outcome)
+
+
+@CASES.case("io_uring denied", "it to work, or to end with a message and an exit status over 0")
+def io_uring_denied(program):
+    """Many hosts deny io_uring: a program has to say so."""
+    outcome = run([program, write("text", TEXT)], "text", deny_uring=True)
+    return outcome.right or outcome.refused, str(outcome)
+
+
+@CASES.case("without io_uring", "it to work where io_uring is denied")
+def without_io_uring(program):
+    """The proof: what uses io_uring fails."""
+    outcome = run([program, write("text", TEXT)], "text", deny_uring=True)
+    return outcome.right, str(outcome)
+
+
+def refusal(outcome):
+    """Expect a refusal without any output."""
+    return outcome.refused and outcome.same, str(outcome)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        found = Verdicts()
-        judge(sys.argv[1], [int(size) for size in sys.argv[2:]], found)
-        os.chdir("/")
-    found.print()
+    with scratch():
+        CASES.judge(sys.argv[1], sys.argv[2:])

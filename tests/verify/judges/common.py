@@ -1,15 +1,92 @@
 """What the judges share. Runs on the host, inside the sandbox, under Python 3.6 or later and nothing else."""
 
+import contextlib
 import ctypes
 import hashlib
 import json
+import os
+import signal
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
-#: Seconds one run of a program may take. The largest input is a megabyte: a few seconds under emulation.
-TIMEOUT = 60
+#: Seconds one run of a program may take: what hangs is killed then. Under emulation a start alone may take 1.
+TIMEOUT = 15
+
+#: Seconds that the largest input may take by the pace of a smaller one, or it is not tried; and in the end.
+PACE_LIMIT = 30
+LONG_TIMEOUT = 120
+
+MIB = 1 << 20
+
+#: Bytes: nothing, around the article's blocks of 1 KiB, a page, around the 1024 blocks that one readv() may
+#: name, and more than fits into any buffer.
+SIZES = (0, 1, 1023, 1024, 1025, 4096, MIB, MIB + 1, 64 * MIB + 1)
+
+#: Beyond what 32 bits hold, signed as unsigned.
+SPARSE = 3 * 1024 * MIB
+
+#: A file that states 4096 bytes and has fewer.
+SHORT_FILE = "/sys/devices/system/cpu/online"
+
+MISSING = "there-is-no-such-file"
+
+
+class SkippedError(Exception):
+    """A case cannot be tried here; the text says why."""
+
+
+class Cases:
+    """A judge's cases, in the order in which they were added."""
+
+    def __init__(self):
+        #: What is expected, by the case's name.
+        self.expected = {}
+        self._functions = {}
+
+    def case(self, name, expected):
+        """Make a function a case: given what is judged, it returns whether all was well and what was found.
+
+        Args:
+            name: the case's, as in the catalog's known faults.
+            expected: what a right program does; follows the word "expected" in a message.
+
+        """
+
+        def add(function):
+            self.expected[name] = expected
+            self._functions[name] = function
+            return function
+
+        return add
+
+    def judge(self, subject, names):
+        """Try the named cases (none: all), and print one line of JSON for each as soon as it is known.
+
+        A verdict is {case, ok, found}; `ok` is true, false, or null for a case that could not be tried.
+        """
+        for name in names or self._functions:
+            try:
+                good, found = self._functions[name](subject)
+            except SkippedError as reason:
+                good, found = None, str(reason)
+            json.dump({"case": name, "ok": good, "found": found}, sys.stdout)
+            print(flush=True)
+
+
+@contextlib.contextmanager
+def scratch():
+    """Work in a folder of one's own, on a disk: /tmp may be memory, and memory is limited here."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chdir(folder)
+        try:
+            yield folder
+        finally:
+            os.chdir("/")
 
 
 def payload(size):
@@ -36,32 +113,185 @@ def read(path):
         return None
 
 
-def run(arguments, deny_uring=False):
-    """Run a program to its end.
+def write_sparse(path, size):
+    """Write a file that is all holes but for some bytes at its start, in its middle and at its end."""
+    with open(path, "wb") as file:
+        for place in (0, size // 2, size - 4096):
+            file.seek(place)
+            file.write(payload(4096))
+    return path
+
+
+def write_unreadable(path):
+    """Write a file that nobody may read, and return its path."""
+    write(path, b"unreadable")
+    os.chmod(path, 0)
+    if os.access(path, os.R_OK):
+        raise SkippedError("this user may read every file")
+    return path
+
+
+def need_short_file():
+    """Go on only where there is a file that is shorter than it states."""
+    if not os.path.exists(SHORT_FILE):
+        raise SkippedError("no " + SHORT_FILE + " here")
+    return SHORT_FILE
+
+
+def need_pace(first):
+    """Go on only if 3 GiB would take no longer than they may.
+
+    Args:
+        first: called once; does the same with 64 MiB.
+
+    """
+    start = time.monotonic()
+    first()
+    seconds = (time.monotonic() - start) * SPARSE / (64 * MIB)
+    if seconds > PACE_LIMIT:
+        raise SkippedError(f"at this machine's pace it would take {seconds:.0f} s")
+
+
+class Outcome:
+    """How a program ended, and how its output compares with what was expected."""
+
+    def __init__(self, status, output, errors, said=b""):
+        #: The exit status; negative for a signal, None for a program that had to be killed.
+        self.status = status
+        #: The output's number of bytes and the first that differs (None: none does); None: no output.
+        self.output = output
+        #: What went to standard error.
+        self.errors = errors
+        #: What went to standard output, if that is not the output compared.
+        self.said = said
+
+    @property
+    def right(self):
+        """Whether it did all its work and said nothing."""
+        return self.status == 0 and self.same and not self.errors and not self.said
+
+    @property
+    def same(self):
+        """Whether its output is as expected."""
+        return self.output is not None and self.output[1] is None
+
+    @property
+    def refused(self):
+        """Whether it failed as a program should: by its exit status, and with a message on standard error."""
+        return self.status is not None and self.status > 0 and bool(self.errors.strip()) and not self.said
+
+    def __str__(self):
+        if self.output is None:
+            output = "no output"
+        else:
+            output = f"{self.output[0]} bytes"
+            if not self.same:
+                output += f", first difference at byte {self.output[1]}"
+        parts = [tell_status(self.status), output]
+        if self.said:
+            parts.append(f"{len(self.said)} bytes on standard output")
+        return ", ".join(parts) + quote(self.errors)
+
+
+def tell_status(status):
+    """Say how a program ended."""
+    if status is None:
+        return "no end in time"
+    if status < 0:
+        return "killed by " + signal.Signals(-status).name
+    return f"exit status {status}"
+
+
+def quote(errors):
+    """Say what a program said, at most its last 200 bytes."""
+    text = errors[-200:].decode("ascii", "replace").strip().replace("\n", " | ")
+    return ", saying: " + text if text else ""
+
+
+def run(arguments, expected=os.devnull, copy=None, output=None, seconds=TIMEOUT, deny_uring=False):
+    """Run a program to its end and compare what it leaves with what it should leave.
 
     Args:
         arguments: the program and its arguments.
+        expected: the file whose bytes its output should be.
+        copy: the file that is its output; None: its standard output is.
+        output: an open file to be its standard output; None: a pipe.
+        seconds: kill it then.
         deny_uring: run it with io_uring's system calls failing.
 
     Returns:
-        (exit status, standard output, standard error); the status is negative for a signal and the
-        word "timeout" for a program that had to be killed.
+        an Outcome.
 
     """
-    process = subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=deny_io_uring if deny_uring else None,
-    )
-    try:
-        out, err = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        return "timeout", out, err
-    return process.returncode, out, err
+    with tempfile.TemporaryFile() as errors, open(expected, "rb") as wanted:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output or subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=deny_io_uring if deny_uring else None,
+        )
+        late = threading.Event()
+
+        def kill():
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.start()
+        said, compared = b"", None
+        if process.stdout and copy is None:
+            compared = compare(process.stdout, FileReader(wanted))
+        elif process.stdout:
+            said = process.stdout.read()
+        status = process.wait()
+        timer.cancel()
+        if process.stdout:
+            process.stdout.close()
+        if copy is not None and os.path.exists(copy):
+            with open(copy, "rb") as made:
+                compared = compare(FileReader(made), FileReader(wanted))
+        errors.seek(0)
+        return Outcome(None if late.is_set() else status, compared, errors.read(), said)
+
+
+def compare(output, wanted):
+    """Read two streams to their ends; return the first's length and where they first differ, or None."""
+    length, differs = 0, None
+    while True:
+        block, model = output.read(MIB), wanted.read(MIB)
+        if differs is None and block != model:
+            pairs = enumerate(zip(block, model))
+            differs = length + next((i for i, (a, b) in pairs if a != b), min(len(block), len(model)))
+        length += len(block)
+        if not block:
+            return length, differs
+
+
+class FileReader:
+    """Reads a file from its start and takes its holes for read: 3 GiB of them cost seconds otherwise."""
+
+    ZEROS = bytes(MIB)
+
+    def __init__(self, file):
+        self._file = file.fileno()
+        self._size = os.fstat(self._file).st_size
+        self._place = 0
+
+    def read(self, length):
+        """Return the next bytes, at most so many and a MiB."""
+        end = min(self._place + length, self._size)
+        try:
+            hole = os.lseek(self._file, self._place, os.SEEK_DATA) >= end
+        except OSError:  # ENXIO: nothing but a hole follows
+            hole = True
+        if hole and end > self._place:
+            block = self.ZEROS[: end - self._place]
+        else:
+            block = os.pread(self._file, length, self._place)
+        self._place += len(block)
+        return block
 
 
 def deny_io_uring():
@@ -91,36 +321,3 @@ def deny_io_uring():
     arguments = Filter(len(program) // 8, ctypes.addressof(instructions))
     if libc.prctl(set_seccomp, ctypes.c_ulong(mode_filter), ctypes.byref(arguments)) != 0:
         raise OSError(ctypes.get_errno(), "seccomp refused the filter")
-
-
-def describe(status, data, expected, errors=b""):
-    """Say in one line what a run gave and where it first differs from what was expected."""
-    found = f"exit status {status}" if isinstance(status, int) else f"no end within {TIMEOUT} s"
-    if data is None:
-        found += ", no output file"
-    else:
-        found += f", {len(data)} bytes"
-        if data != expected:
-            same = next(
-                (i for i, pair in enumerate(zip(data, expected, strict=False)) if pair[0] != pair[1]), None
-            )
-            found += f", first difference at byte {min(len(data), len(expected)) if same is None else same}"
-    if errors:
-        found += ", saying: " + errors[-200:].decode("utf-8", "replace").strip().replace("\n", " | ")
-    return found
-
-
-class Verdicts:
-    """The judge's answer: case by case, whether it went well and what was found."""
-
-    def __init__(self):
-        self.cases = {}
-
-    def add(self, case, good, found):
-        """Record one case under the name that the test asks for."""
-        self.cases[case] = {"ok": bool(good), "found": found}
-
-    def print(self):
-        """Print the one line of JSON that the controller reads."""
-        json.dump(self.cases, sys.stdout)
-        print()

@@ -1,44 +1,182 @@
 """Judge of the contract `cp`: `program SOURCE DESTINATION` leaves just the source's bytes in the destination.
 
-Arguments: the program, then the sizes in bytes to try.
+Arguments: the program, then the cases to try (none: all).
 """
 
+import contextlib
+import functools
 import os
+import stat
 import sys
-import tempfile
 
-from common import Verdicts, describe, payload, read, run, write
+from tests.verify.judges.common import (
+    LONG_TIMEOUT,
+    MIB,
+    MISSING,
+    SIZES,
+    SPARSE,
+    Cases,
+    SkippedError,
+    need_pace,
+    need_short_file,
+    payload,
+    read,
+    run,
+    scratch,
+    write,
+    write_sparse,
+    write_unreadable,
+)
+
+CASES = Cases()
+
+#: What a destination holds that a failed copy must leave alone.
+OLD = b"what was there before"
 
 
-def judge(program, sizes, verdicts):
-    """Copy every size, over a larger file, from a missing one, and without io_uring."""
-    for size in sizes:
-        data = payload(size)
-        target = f"copy{size}"
-        status, _, errors = run([program, write("source", data), target])
-        copy = read(target)
-        verdicts.add(f"size {size}", status == 0 and copy == data, describe(status, copy, data, errors))
+def copying(program, source, target="copy", **options):
+    """Copy, and compare the destination with the source."""
+    return run([program, source, target], source, copy=target, **options)
 
-    data = payload(4096)
-    write("source", data)
-    status, _, errors = run([program, "source", write("larger", payload(1 << 20))])
-    copy = read("larger")
-    verdicts.add("larger destination", status == 0 and copy == data, describe(status, copy, data, errors))
 
-    status, _, errors = run([program, "there-is-no-such-file", "copy-of-nothing"])
-    verdicts.add(
-        "missing file", status not in (0, "timeout"), describe(status, read("copy-of-nothing"), b"", errors)
-    )
+def verdict(outcome):
+    """Expect a right copy."""
+    return outcome.right, str(outcome)
 
-    status, _, errors = run([program, "source", "denied"], deny_uring=True)
-    copy = read("denied")
-    verdicts.add("without io_uring", status == 0 and copy == data, describe(status, copy, data, errors))
+
+def size_case(size, program):
+    """Copy one file of a size."""
+    return verdict(copying(program, write("source", payload(size)), f"copy{size}"))
+
+
+for number in SIZES:
+    CASES.case(f"size {number}", "an identical copy and exit status 0")(functools.partial(size_case, number))
+
+
+@CASES.case("3 GiB sparse", "an identical copy and exit status 0")
+def sparse(program):
+    """Copy more than 32 bits count."""
+    free = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize
+    if free < 2 * SPARSE:  # for a copy without holes, and the disk is not to be filled
+        raise SkippedError(f"of the disk only {free >> 30} GiB are free")
+    small, large = write_sparse("small", 64 * MIB), write_sparse("large", SPARSE)
+
+    def copy_to_disk():
+        copying(program, small, "copy-of-small")
+        with contextlib.suppress(OSError), open("copy-of-small", "rb") as copy:
+            os.fsync(copy.fileno())  # memory takes 64 MiB at once, but not 3 GiB
+
+    need_pace(copy_to_disk)
+    try:
+        return verdict(copying(program, large, "copy-of-large", seconds=LONG_TIMEOUT))
+    finally:
+        write("copy-of-large", b"")
+
+
+@CASES.case("holes", "a copy that takes no more disk than its sparse source")
+def holes(program):
+    """A disk image of 3 GiB with a few blocks in it does not become one of 3 GiB of zeros."""
+    outcome = copying(program, write_sparse("sparse", 64 * MIB), "sparse-copy")
+    taken, given = (os.stat(path).st_blocks * 512 for path in ("sparse-copy", "sparse"))
+    return outcome.right and taken <= given + MIB, f"{outcome}, on {taken} bytes of disk"
+
+
+@CASES.case("larger destination", "an identical copy, no longer than the source")
+def larger_destination(program):
+    """A copy that keeps the old file's tail is a damaged file."""
+    return verdict(copying(program, write("source", payload(4096)), write("larger", payload(MIB))))
+
+
+@CASES.case("onto itself", "the file as it was, a message and an exit status over 0")
+def onto_itself(program):
+    """Whoever empties the destination first has nothing left to copy; under another name likewise."""
+    write("itself", OLD)
+    os.link("itself", "link")
+    for target in ("itself", "link"):
+        good, found = refusal(run([program, "itself", target]), "itself")
+        if not good:
+            break
+    return good, found
+
+
+@CASES.case("missing file", "the destination as it was, a message and an exit status over 0")
+def missing_file(program):
+    """A typing error in the source's name must not cost the destination."""
+    return refusal(run([program, MISSING, write("old", OLD)]), "old")
+
+
+@CASES.case("unreadable file", "the destination as it was, a message and an exit status over 0")
+def unreadable_file(program):
+    """The same for a source that is not for this user."""
+    return refusal(run([program, write_unreadable("secret"), write("old", OLD)]), "old")
+
+
+@CASES.case("directory", "the destination as it was, a message and an exit status over 0")
+def directory(program):
+    """A folder can be opened, but not read: that must be noticed in time."""
+    os.mkdir("folder")
+    return refusal(run([program, "folder", write("old", OLD)]), "old")
+
+
+@CASES.case("/dev/null", "an empty copy and exit status 0")
+def dev_null(program):
+    """A device has no size, and this one nothing to read."""
+    return verdict(copying(program, "/dev/null", write("old", OLD)))
+
+
+@CASES.case("to /dev/null", "exit status 0")
+def to_dev_null(program):
+    """A device cannot be cut, and keeps nothing."""
+    outcome = run([program, write("source", payload(4096)), "/dev/null"])
+    return outcome.right, str(outcome)
+
+
+@CASES.case("short file", "the bytes that it has and exit status 0")
+def short_file(program):
+    """A file of the kernel's states a size that it does not have."""
+    return verdict(copying(program, need_short_file(), "short-copy"))
+
+
+@CASES.case("mode", "a new copy with the source's permissions less the umask")
+def mode(program):
+    """A program stays executable, and what was private stays private."""
+    os.umask(0o022)
+    found = []
+    for wanted in (0o600, 0o755):
+        os.chmod(write("source", OLD), wanted)
+        target = f"copy{wanted:o}"
+        outcome = copying(program, "source", target)
+        made = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else 0
+        found.append((outcome.right and made == wanted, f"{outcome}, mode {made:o} for {wanted:o}"))
+    return all(good for good, _ in found), "; ".join(text for _, text in found)
+
+
+@CASES.case("full device", "a message and an exit status over 0")
+def full_device(program):
+    """A copy that could not be written is an error."""
+    outcome = run([program, write("source", payload(4096)), "/dev/full"])
+    return outcome.refused, str(outcome)
+
+
+@CASES.case("io_uring denied", "it to work, or to end with a message and an exit status over 0")
+def io_uring_denied(program):
+    """Many hosts deny io_uring: a program has to say so."""
+    outcome = copying(program, write("source", OLD), "denied", deny_uring=True)
+    return outcome.right or outcome.refused, str(outcome)
+
+
+@CASES.case("without io_uring", "it to work where io_uring is denied")
+def without_io_uring(program):
+    """The proof: what uses io_uring fails."""
+    return verdict(copying(program, write("source", OLD), "denied-too", deny_uring=True))
+
+
+def refusal(outcome, target):
+    """Expect a refusal that leaves the destination alone."""
+    kept = read(target) == OLD
+    return outcome.refused and kept, "{}, destination {}".format(outcome, "kept" if kept else "changed")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        found = Verdicts()
-        judge(sys.argv[1], [int(size) for size in sys.argv[2:]], found)
-        os.chdir("/")
-    found.print()
+    with scratch():
+        CASES.judge(sys.argv[1], sys.argv[2:])
