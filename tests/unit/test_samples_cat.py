@@ -1,4 +1,4 @@
-"""Our three cats print what is in the files, whatever the files are, and say so when they cannot."""
+"""Our four cats print what is in the files, whatever the files are, and say so when they cannot."""
 
 import os
 import random
@@ -8,10 +8,25 @@ from pathlib import Path
 import pytest
 from test_samples_build import program
 
-pytestmark = pytest.mark.parametrize("name", ["01_regular_cat", "02_cat_uring", "03_cat_liburing"])
+pytestmark = pytest.mark.parametrize(
+    "name", ["01_regular_cat", "02_cat_uring", "03_cat_liburing", "06_cat_ring"]
+)
 
-#: Around the blocks of upstream (1 KiB, 4 KiB), of ours (32 KiB, eight a request), and a page more.
-SIZES = [0, 1, 1023, 1024, 1025, 4096, 32 * 1024, 256 * 1024, 256 * 1024 + 1, 1024**2 + 1, 5 * 1024**2]
+#: Around the blocks of upstream (1 KiB, 4 KiB) and of ours (32 KiB, eight a request; 128 KiB, four queued).
+SIZES = [
+    0,
+    1,
+    1023,
+    1024,
+    1025,
+    4096,
+    32 * 1024,
+    128 * 1024,
+    256 * 1024,
+    256 * 1024 + 1,
+    512 * 1024,
+    5_000_001,
+]
 #: A file whose stated size (4096) is not what a read gives, on any Linux.
 SYS_FILE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 

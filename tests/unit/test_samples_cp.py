@@ -1,4 +1,4 @@
-"""Our cp leaves the source's bytes in the destination, or an error message and the destination untouched."""
+"""Our cps leave the source's bytes in the destination, or an error message and the destination untouched."""
 
 import filecmp
 import os
@@ -10,7 +10,9 @@ import pytest
 from test_samples_build import program
 from test_samples_cat import SYS_FILE, binary
 
-#: Around one block (128 KiB) and around all sixteen blocks that can be in flight.
+pytestmark = pytest.mark.parametrize("name", ["04_cp_liburing", "07_cp_ring"])
+
+#: Around one block (128 and 256 KiB) and around all that can be in flight (2 MiB in both).
 SIZES = [
     0,
     1,
@@ -19,15 +21,16 @@ SIZES = [
     128 * 1024 - 1,
     128 * 1024,
     128 * 1024 + 1,
+    256 * 1024 + 1,
     2 * 1024**2,
     2 * 1024**2 + 1,
     9_000_000,
 ]
 
 
-def cp(source, destination, **options):
+def cp(name, source, destination, **options):
     """Copy; return the exit status and what was written on standard error."""
-    command = [program("04_cp_liburing"), source, destination]
+    command = [program(name), source, destination]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
     return done.returncode, done.stderr
 
@@ -40,68 +43,68 @@ def source(tmp_path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_copy_is_identical(size, tmp_path):
+def test_copy_is_identical(name, size, tmp_path):
     source, destination = tmp_path / "source", tmp_path / "destination"
     source.write_bytes(binary(size))
-    assert cp(source, destination) == (0, "")
+    assert cp(name, source, destination) == (0, "")
     assert destination.read_bytes() == binary(size)
 
 
-def test_larger_destination_is_cut_to_size(source, tmp_path):
+def test_larger_destination_is_cut_to_size(name, source, tmp_path):
     destination = tmp_path / "destination"
     destination.write_bytes(binary(400_000))
-    assert cp(source, destination) == (0, "")
+    assert cp(name, source, destination) == (0, "")
     assert destination.read_bytes() == source.read_bytes()
 
 
-def test_sparse_file_of_64_mib_and_a_byte_is_identical(tmp_path):
+def test_sparse_file_of_64_mib_and_a_byte_is_identical(name, tmp_path):
     source, destination = tmp_path / "source", tmp_path / "destination"
     with source.open("wb") as file:
         file.truncate(64 * 1024**2 + 1)
         file.seek(40_000_000)
         file.write(b"an island")
-    assert cp(source, destination) == (0, "")
+    assert cp(name, source, destination) == (0, "")
     assert filecmp.cmp(source, destination, shallow=False)
 
 
-def test_mode_of_a_new_file_is_the_source_s_less_the_umask(source, tmp_path):
+def test_mode_of_a_new_file_is_the_source_s_less_the_umask(name, source, tmp_path):
     source.chmod(0o750)
-    assert cp(source, tmp_path / "destination", umask=0o027) == (0, "")
+    assert cp(name, source, tmp_path / "destination", umask=0o027) == (0, "")
     assert (tmp_path / "destination").stat().st_mode & 0o777 == 0o750
-    assert cp(source, tmp_path / "narrow", umask=0o077) == (0, "")
+    assert cp(name, source, tmp_path / "narrow", umask=0o077) == (0, "")
     assert (tmp_path / "narrow").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("link", [None, os.link, os.symlink])
-def test_copy_onto_itself_is_refused_and_loses_nothing(link, source, tmp_path):
+def test_copy_onto_itself_is_refused_and_loses_nothing(name, link, source, tmp_path):
     other = source
     if link:
         other = tmp_path / "other"
         link(source, other)
-    assert cp(source, other) == (1, f"program: {other}: is the same file as {source}\n")
+    assert cp(name, source, other) == (1, f"program: {other}: is the same file as {source}\n")
     assert source.read_bytes() == binary(300_000)
 
 
 @pytest.mark.parametrize("reason", ["Is a directory", "No such file or directory"])
-def test_bad_source_leaves_the_destination_alone(reason, source, tmp_path):
+def test_bad_source_leaves_the_destination_alone(name, reason, source, tmp_path):
     bad = tmp_path / "bad"
     if reason == "Is a directory":
         bad.mkdir()
-    assert cp(bad, source) == (1, f"program: {bad}: {reason}\n")
+    assert cp(name, bad, source) == (1, f"program: {bad}: {reason}\n")
     assert source.read_bytes() == binary(300_000)
-    assert cp(bad, tmp_path / "new")[0] == 1
+    assert cp(name, bad, tmp_path / "new")[0] == 1
     assert not (tmp_path / "new").exists()
 
 
-def test_directory_as_destination_is_refused(source, tmp_path):
-    assert cp(source, tmp_path) == (1, f"program: {tmp_path}: Is a directory\n")
+def test_directory_as_destination_is_refused(name, source, tmp_path):
+    assert cp(name, source, tmp_path) == (1, f"program: {tmp_path}: Is a directory\n")
 
 
-def test_full_device_is_reported(source):
-    assert cp(source, "/dev/full") == (1, "program: /dev/full: No space left on device\n")
+def test_full_device_is_reported(name, source):
+    assert cp(name, source, "/dev/full") == (1, "program: /dev/full: No space left on device\n")
 
 
-def test_full_disk_in_the_middle_is_reported(source, tmp_path):
+def test_full_disk_in_the_middle_is_reported(name, source, tmp_path):
     """A limit on the file's size stands in for a full disk: the write is short, and the next one fails."""
     destination = tmp_path / "destination"
     limit = 200_001
@@ -117,22 +120,22 @@ def test_full_disk_in_the_middle_is_reported(source, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["/dev/null", SYS_FILE, "/proc/version"], ids=str)
-def test_source_without_a_true_size_is_read_to_its_end(file, tmp_path):
+def test_source_without_a_true_size_is_read_to_its_end(name, file, tmp_path):
     if not Path(file).exists():
         pytest.skip(f"{file} is not on this machine")
-    assert cp(file, tmp_path / "destination") == (0, "")
+    assert cp(name, file, tmp_path / "destination") == (0, "")
     assert (tmp_path / "destination").read_bytes() == Path(file).read_bytes()
 
 
-def test_pipes_keep_the_order_of_what_passes(source):
-    command = [program("04_cp_liburing"), "/dev/stdin", "/dev/stdout"]
+def test_pipes_keep_the_order_of_what_passes(name, source):
+    command = [program(name), "/dev/stdin", "/dev/stdout"]
     done = subprocess.run(command, input=binary(3_000_000), capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == binary(3_000_000)
 
 
 @pytest.mark.parametrize("arguments", [[], ["one"], ["one", "two", "three"]])
-def test_wrong_number_of_files_is_a_usage_error(arguments):
-    done = subprocess.run([program("04_cp_liburing"), *arguments], capture_output=True, text=True, timeout=10)
+def test_wrong_number_of_files_is_a_usage_error(name, arguments):
+    done = subprocess.run([program(name), *arguments], capture_output=True, text=True, timeout=10)
     assert done.returncode == 1
     assert "usage:" in done.stderr
