@@ -1,5 +1,6 @@
 """What the liburing role knows by itself: what a version needs to build where, and how a folder is packed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def build(version, host):
         ("2.14", BOOKWORM, ["debian/liburing-dev.manpages"]),
         ("2.15", FOCAL, ["debian/liburing-dev.manpages", "debian/control"]),
         ("2.3", BIONIC, []),
+        ("2.9", {"debhelper": "13"}, []),
         ("0.6", {}, ["debian/rules"]),
     ],
 )
@@ -63,6 +65,15 @@ def test_a_refusal_names_no_version_where_there_is_none():
     assert (
         liburing_build([row], "2.9", {}, RELEASES)["problem"] == "liburing 2.9 cannot be built: it is Tuesday"
     )
+
+
+@pytest.mark.parametrize(
+    "profile", sorted((ROLE / "../../profiles").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_the_version_of_a_commit_that_a_profile_names_is_known_before_it_is_fetched(profile):
+    named = yaml.safe_load(profile.read_text())
+    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__liburing_commits"]
+    assert named.get("liburing_git_ref", next(iter(known))) in known
 
 
 @pytest.mark.parametrize(
@@ -184,7 +195,7 @@ def test_a_folder_is_told_by_names_contents_and_x_bits_alone(tree):
     status, first, _ = pack(tree)
     assert status == 0
     assert first[1:] == ["2.9", ""]
-    (tree / "configure").touch()
+    os.utime(tree / "configure", (0, 0))
     (tree / "liburing.spec").chmod(0o600)
     assert pack(tree)[1] == first
     (tree / "configure").chmod(0o644)
