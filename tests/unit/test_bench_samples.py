@@ -1,0 +1,61 @@
+"""What make bench-samples chooses to run, why it leaves something out, and what it has drawn."""
+
+import re
+import subprocess
+
+import pytest
+
+from bench import chart, nginx, programs
+from bench.errors import BenchError
+from bench.rounds import Case, Result
+from bench.samples import chosen
+
+CASE = Case(
+    "server, 611 B, keep-alive", "32 connections", "nginx", "rate", dict.fromkeys(["nginx", "a", "b"])
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "contenders"),
+    [
+        ("", ["nginx", "a", "b"]),
+        ("^server, 611 B", ["nginx", "a", "b"]),
+        (": b$", ["nginx", "b"]),
+        ("611 B.*32.*: nginx", ["nginx"]),
+    ],
+)
+def test_the_reference_comes_along_with_whatever_is_chosen(pattern, contenders):
+    assert list(chosen(CASE, re.compile(pattern)).contenders) == contenders
+
+
+def test_a_case_without_anything_chosen_is_not_run():
+    assert chosen(CASE, re.compile("16 KiB")) is None
+
+
+def test_the_chart_leaves_a_gap_for_who_failed_and_draws_no_bar_for_the_reference(tmp_path):
+    result = Result(CASE, {"nginx": [{"rate": 2}], "a": [{"rate": 3}]}, {"b": "it's broken"})
+    script = chart.script([result], tmp_path / "it's.svg")
+    assert '"32 connections" 1.5 NaN' in script
+    assert re.findall(r"using (\d)\S* linecolor rgb '[^']+' title '(\w+)'", script) == [
+        ("2", "a"),
+        ("3", "b"),
+    ]
+    assert "/it''s.svg'" in script
+
+
+def test_where_upstream_cannot_be_had_the_reason_is_gits(tmp_path):
+    with pytest.raises(BenchError, match=r"nowhere.* does not exist; .*UPSTREAM=FOLDER"):
+        programs.clone(tmp_path / "clone", str(tmp_path / "nowhere"))
+    subprocess.run(["git", "init", "--quiet", tmp_path / "empty"], check=True)
+    with pytest.raises(BenchError, match=r"[0-9a-f]{40}"):
+        programs.clone(tmp_path / "other", str(tmp_path / "empty"))
+
+
+def test_nginx_listens_on_loopback_alone_and_shares_its_port_among_workers(tmp_path):
+    one = nginx.configure(tmp_path, tmp_path, 8001, workers=1, cached=False).read_text()
+    assert re.findall(r"listen (.*);", one) == ["127.0.0.1:8001"]
+    assert "open_file_cache" not in one
+    many = nginx.configure(tmp_path, tmp_path, 8002, workers=4, cached=True).read_text()
+    assert re.findall(r"listen (.*);", many) == ["127.0.0.1:8002 reuseport"]
+    assert "worker_processes 4;" in many
+    assert "open_file_cache max=1000;" in many
