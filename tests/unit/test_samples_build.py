@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -59,11 +60,15 @@ def program(name: str, *edit: str) -> Path:
     """Build one of our samples by the catalog's line, warnings being errors; return the executable.
 
     edit: a text that stands once in its sources, and what to put in its place; nothing: as it is.
-    Skips the calling test, saying why, where the compiler, liburing's headers or io_uring is missing.
+    Skips the calling test, saying why, where the compiler, LuaJIT, liburing's headers or io_uring is missing.
     """
     sample = next(sample for sample in OURS if sample["name"] == name)
-    if not shutil.which("cc"):
-        pytest.skip("no C compiler: install gcc")
+    compiled = sample["build"][0] == "cc"
+    tool, package = ("cc", "gcc") if compiled else ("luajit", "luajit")
+    if not shutil.which(tool):
+        pytest.skip(f"no {tool}: install {package}")
+    if not compiled and platform.machine() != "x86_64":
+        pytest.skip(f"{name} runs on x86-64 alone, this is {platform.machine()}")
     if "-luring" in sample["build"] and not Path("/usr/include/liburing.h").exists():
         pytest.skip("no liburing headers: install liburing-dev")
     if sample["io_uring"] and (error := io_uring_setup()):
@@ -73,11 +78,12 @@ def program(name: str, *edit: str) -> Path:
     shutil.copytree(SAMPLES, root, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True)
     folder = root / sample["directory"]
     if edit:
-        sources = {file: file.read_text() for file in folder.glob("*.[ch]")}
+        sources = {file: file.read_text() for file in folder.iterdir() if file.is_file()}
         places = [file for file, text in sources.items() for _ in range(text.count(edit[0]))]
         assert len(places) == 1, f"{edit[0]!r} has to stand in the sources of {name} once"
         places[0].write_text(sources[places[0]].replace(*edit))
-    build = subprocess.run([*sample["build"], "-Werror"], cwd=folder, capture_output=True, text=True)
+    build = [*sample["build"], "-Werror"] if compiled else sample["build"]
+    build = subprocess.run(build, cwd=folder, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr
     return folder / "program"
 
@@ -120,6 +126,20 @@ def test_liburing_is_linked_exactly_where_it_is_used():
     for sample in OURS:
         sources = "".join(file.read_text() for file in (SAMPLES / sample["directory"]).glob("*.c"))
         assert ("-luring" in sample["build"]) == ("#include <liburing.h>" in sources), sample["name"]
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_makefile_builds_each_program_by_its_command_in_the_catalog(static):
+    if not shutil.which("make"):
+        pytest.skip("no make: install make")
+    make = ["make", "--no-print-directory", "--dry-run", "--always-make", *["STATIC=1"] * static]
+    done = subprocess.run(make, cwd=SAMPLES, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    commands = [line.split() for line in done.stdout.splitlines()]
+    assert {words[1]: [word for word in words[3:] if word != "-static"] for words in commands} == {
+        sample["directory"]: sample["build"] for sample in OURS if sample["build"][0] == "cc"
+    }
+    assert all(("-static" in words) == static for words in commands)
 
 
 def test_our_c_is_formatted():

@@ -105,9 +105,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def running(folder):
-    with serving(folder) as server:
+@pytest.fixture(scope="module", params=["05_webserver_liburing", "10_webserver_luajit"])
+def running(request, folder):
+    with serving(folder, executable=program(request.param)) as server:
         yield server
 
 

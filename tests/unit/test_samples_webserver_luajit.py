@@ -1,0 +1,127 @@
+"""What concerns the web server in LuaJIT alone: its coroutines, its memory, and how it starts and ends.
+
+What it has in common with the one in C is tested together with that, in test_samples_webserver.py.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from test_samples_build import program
+from test_samples_cat import binary
+from test_samples_webserver import INDEX, LARGE, serving
+
+NAME = "10_webserver_luajit"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("webserver_luajit")
+    (folder / "public").mkdir()
+    (folder / "public" / "index.html").write_bytes(INDEX)
+    (folder / "public" / "large.png").write_bytes(binary(LARGE))
+    return folder
+
+
+def test_mistake_in_a_coroutine_costs_one_connection_alone(folder):
+    edit = (
+        "local function serve(c)\n",
+        "local function serve(c)\n    if math.random() < 0.5 then error('x') end\n",
+    )
+    with serving(folder, executable=program(NAME, *edit)) as server:
+        answers = []
+        for _ in range(60):
+            with server.connect() as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                try:
+                    answers.append(
+                        b"".join(iter(lambda client=client: client.recv(4096), b"")).endswith(INDEX)
+                    )
+                except ConnectionResetError:
+                    answers.append(False)
+        assert set(answers) == {True, False}
+        assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def test_collector_takes_nothing_that_the_kernel_writes_to(folder):
+    edit = ("    local caller = current\n", "    collectgarbage()\n    local caller = current\n")
+    with serving(folder, executable=program(NAME, *edit)) as server:
+        assert server.get("/large.png")[2] == binary(LARGE)
+        for _ in range(50):
+            assert server.get("/")[2] == INDEX
+
+
+def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
+    impatient = program(NAME, "local PATIENCE = 10", "local PATIENCE = 0")
+    with (
+        serving(folder, executable=impatient) as server,
+        server.connect() as silent,
+        server.connect() as deaf,
+        server.connect() as endless,
+    ):
+        silent.sendall(b"GET / HTTP/1.0\r\n")
+        deaf.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
+        endless.sendall(b"GET / HTTP/1.0\r\n\r\n")  # and it does not close after the answer
+        assert silent.recv(1) == b""
+        time.sleep(2)
+        assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def test_running_out_of_descriptors_is_overcome(folder):
+    with serving(folder, executable=program(NAME)) as server:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        clients = [server.connect() for _ in range(12)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        statuses = set()
+        for client in clients:
+            statuses.add(b"".join(iter(lambda client=client: client.recv(4096), b""))[9:12])
+            client.close()
+        assert statuses <= {b"200", b"500"}
+        assert server.get("/")[0] == 200
+
+
+def test_interrupt_ends_it_with_status_0(folder):
+    with serving(folder, executable=program(NAME)) as server, server.connect():
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+
+
+def test_what_keeps_it_from_starting_is_said(folder, tmp_path):
+    with serving(folder, executable=program(NAME)) as server:
+        for arguments, where, message in [
+            ([], tmp_path, "program: public: No such file or directory\n"),
+            ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+            (["65536"], folder, "program: usage: "),
+            (["http"], folder, "program: usage: "),
+            (["1.5"], folder, "program: usage: "),
+            (["80", "80"], folder, "program: usage: "),
+        ]:
+            command = [program(NAME), *arguments]
+            done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)
+            assert (done.returncode, done.stdout, done.stderr[: len(message)]) == (1, "", message)
+
+
+def test_other_processors_are_refused(folder):
+    elsewhere = program(NAME, 'ffi.arch ~= "x64"', 'ffi.arch == "x64"')
+    done = subprocess.run([elsewhere, "0"], cwd=folder, capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("program: for x86-64 alone: ")
+
+
+def test_memory_does_not_grow(folder):
+    with serving(folder, executable=program(NAME)) as server:
+
+        def memory_after(requests):
+            for _ in range(requests):
+                assert server.get("/")[0] == 200
+            pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
+            return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+        before = memory_after(300)
+        assert memory_after(1000) - before < 512 * 1024
