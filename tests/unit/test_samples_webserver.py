@@ -49,7 +49,7 @@ class Server:
         head, _, body = answer.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        return int(re.fullmatch(r"HTTP/1\.0 (\d{3}) .+", status)[1]), headers, body
+        return int(re.fullmatch(r"HTTP/1\.[01] (\d{3}) .+", status)[1]), headers, body
 
     def get(self, target: str) -> tuple[int, dict[str, str], bytes]:
         """Ask for a target; return status, headers and body."""
@@ -66,12 +66,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, port: int = 0, executable: Path | None = None) -> Iterator[Server]:
+def serving(
+    folder: Path, port: int = 0, executable: Path | None = None, options: tuple[str, ...] = ()
+) -> Iterator[Server]:
     """Run a server in a folder with a public/, on a free port unless told, for as long as the context lasts.
 
     At its end the server has to obey SIGTERM with status 0. Whatever happens, no server is left behind.
     """
-    command = [executable or program("05_webserver_liburing"), str(port)]
+    command = [executable or program("05_webserver_liburing"), *options, str(port)]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()

@@ -1,0 +1,175 @@
+/*
+ * A static web server with everything on the ring: accepting, receiving, opening files, reading them,
+ * sending, closing, time-outs and signals. One thread and one ring, or several processes with a ring each.
+ *
+ *   program [-r RINGS] [-5] [PORT]
+ *     -r RINGS  so many rings, each in a process of its own: one for each processor is the idea. They share
+ * the port (SO_REUSEPORT: the kernel gives each connection to one of them) and nothing else -5        only
+ * what Linux 5.6 had, even where the kernel has more PORT      8000; 0: a free one
+ *
+ * To be read in this order:
+ *   main.c    options, the listening sockets, the processes
+ *   ring.c    the operations, in two sets: that of Linux 5.6 and that of 6.0
+ *   server.c  what happens to a connection
+ *   files.c   opening files, and keeping them open for a second
+ *   http.c    what a request says and what answers it; nothing there touches the ring
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "ring.h"
+#include "server.h"
+
+#define MAX_RINGS 64
+
+static void set_option(int socket, int level, int option)
+{
+    if (setsockopt(socket, level, option, &(int){1}, sizeof(int)) != 0)
+        err(EXIT_FAILURE, "setsockopt");
+}
+
+/*
+ * Listens on the loopback address alone, on purpose: this is a program to learn from, without encryption,
+ * access rules or logs. It must not be reachable from outside the machine it was tried on.
+ *
+ * Port 0 becomes the port that was found. The first socket is bound as if it were the only one, which fails
+ * if anybody else has the port, another server of ours with several rings included; the others join it.
+ */
+static int listen_on_loopback(unsigned short *port, bool shared, bool first)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0)
+        err(EXIT_FAILURE, "socket");
+    set_option(listener, SOL_SOCKET, SO_REUSEADDR);
+    set_option(listener, IPPROTO_TCP, TCP_NODELAY); /* whoever is accepted inherits it */
+    if (!first)
+        set_option(listener, SOL_SOCKET, SO_REUSEPORT);
+    if (bind(listener, (struct sockaddr *)&address, size) != 0)
+        err(EXIT_FAILURE, "127.0.0.1:%d", *port);
+    if (shared && first)
+        set_option(listener, SOL_SOCKET, SO_REUSEPORT);
+    /* No more wait than there are places for, see ring_accept(). */
+    if (listen(listener, ACCEPT_MARGIN - 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        err(EXIT_FAILURE, "127.0.0.1:%d", *port);
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
+static void serve(int listener, bool oldest)
+{
+    ring_init(oldest);
+    server_run(listener);
+    /* The ring holds the socket some milliseconds longer than we do, and with it the port: free that now. */
+    shutdown(listener, SHUT_RDWR);
+    io_uring_queue_exit(&ring);
+}
+
+/* One process for each ring. They end on the signal that this one passes on, or with it, or if one of them
+ * dies. */
+static int serve_in_processes(const int *listeners, int rings, bool oldest, const sigset_t *signals)
+{
+    pid_t processes[MAX_RINGS], parent = getpid();
+    sigset_t ours = *signals;
+    sigaddset(&ours, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &ours, NULL);
+    for (int i = 0; i < rings; i++) {
+        processes[i] = fork();
+        if (processes[i] < 0)
+            err(EXIT_FAILURE, "fork"); /* those that are there get their SIGTERM by it */
+        if (processes[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM);
+            if (getppid() != parent)
+                exit(EXIT_FAILURE);
+            for (int other = 0; other < rings; other++)
+                if (other != i)
+                    close(listeners[other]); /* or the kernel would go on giving it connections */
+            serve(listeners[i], oldest);
+            exit(EXIT_SUCCESS);
+        }
+    }
+    for (int i = 0; i < rings; i++)
+        close(listeners[i]);
+
+    int number;
+    sigwait(&ours, &number);
+    int result = number == SIGCHLD ? EXIT_FAILURE : EXIT_SUCCESS;
+    for (int i = 0; i < rings; i++)
+        kill(processes[i], SIGTERM);
+    for (int status; wait(&status) > 0;)
+        if (status != 0)
+            result = EXIT_FAILURE;
+    return result;
+}
+
+/* The whole text as a number from `least` to `most`. */
+static int number_of(const char *text, int least, int most, const char *what)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || errno != 0 || number < least || number > most)
+        errx(EXIT_FAILURE, "%s: a %s from %d to %d is wanted", text, what, least, most);
+    return (int)number;
+}
+
+int main(int argc, char *argv[])
+{
+    int rings = 1;
+    bool oldest = false, wrong = false;
+    for (int option; (option = getopt(argc, argv, "r:5")) != -1;) {
+        if (option == 'r')
+            rings = number_of(optarg, 1, MAX_RINGS, "number of rings");
+        else if (option == '5')
+            oldest = true;
+        else
+            wrong = true;
+    }
+    if (wrong || optind + 1 < argc)
+        errx(EXIT_FAILURE, "usage: %s [-r RINGS] [-5] [PORT]   (8000; 0: a free one)", argv[0]);
+    unsigned short port = (unsigned short)(optind < argc ? number_of(argv[optind], 0, 65535, "port") : 8000);
+
+    int folder = open("public", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        err(EXIT_FAILURE, "public");
+    files_init(folder);
+    struct rlimit files; /* the usual limit of 1024 descriptors is less than the places there are */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    ring_check();
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* server.c takes them from the ring */
+
+    int listeners[MAX_RINGS];
+    for (int i = 0; i < rings; i++)
+        listeners[i] = listen_on_loopback(&port, rings > 1, i == 0);
+    printf("serving public/ on http://127.0.0.1:%d/\n", port);
+    fflush(stdout);
+    if (rings > 1)
+        return serve_in_processes(listeners, rings, oldest, &signals);
+    serve(listeners[0], oldest);
+    return EXIT_SUCCESS;
+}

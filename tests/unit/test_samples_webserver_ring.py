@@ -1,0 +1,624 @@
+"""The server with everything on the ring: HTTP/1.1 by the book, no client ends it, nothing of it grows.
+
+Everything is tried with both sets of operations, that of Linux 5.6 and that of 6.0.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import time
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from test_samples_build import SAMPLES, program
+from test_samples_cat import binary
+from test_samples_webserver import INDEX, Server, serving
+
+SIZE = 8 * 1024**2 + 1
+HUGE = 64 * 1024**2
+NAME = "09_webserver_ring"
+MODES = {"modern": (), "5.6": ("-5",)}
+#: Connections that one ring serves at once, as its ring.h says.
+PLACES = 1536
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("webserver_ring")
+    folder.chmod(0o755)
+    public = folder / "public"
+    (public / "sub folder").mkdir(parents=True)
+    (public / "index.html").write_bytes(INDEX)
+    (public / "sub folder" / "index.html").write_bytes(b"sub\n")
+    (public / "sub folder" / "page one.TXT").write_bytes(b"one\n")
+    (public / "empty.css").touch()
+    (public / "unknown.xyz").write_bytes(b"\0\1")
+    (public / "block.js").write_bytes(binary(100_001))
+    (public / "large.png").write_bytes(binary(SIZE))
+    (folder / "secret").write_bytes(b"secret\n")
+    (public / "out").symlink_to("../secret")
+    (public / "up").symlink_to("..")
+    (public / "inside.html").symlink_to("index.html")
+    os.mkfifo(public / "pipe")
+    return folder
+
+
+@pytest.fixture(scope="module", params=MODES)
+def running(request, folder):
+    with serving(folder, executable=program(NAME), options=MODES[request.param]) as server:
+        server.get("/missing")  # which leaves no file open, as others do for a second
+        server.idle_descriptors = server.descriptors()
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    """Give the server to a test; afterwards it must still be there, and answer."""
+    yield running
+    assert running.process.poll() is None, "the server has died"
+    assert running.get("/")[0] == 200
+
+
+def ask(server: Server, target: str, *fields: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """Ask by HTTP/1.1 on a connection that ends with the answer; return status, headers and body."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *fields]
+    return server.ask("\r\n".join([*lines, "", ""]).encode())
+
+
+def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, bytes]]:
+    """Read so many answers from one connection, by their lengths; return (head, body) of each."""
+    answers, rest = [], b""
+    while len(answers) < count:
+        while b"\r\n\r\n" not in rest:
+            rest += client.recv(1 << 16) or pytest.fail(f"closed after {len(answers)} answers")
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        length = 0
+        if not head.startswith(b"HTTP/1.1 304"):
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        while len(rest) < length:
+            rest += client.recv(1 << 16) or pytest.fail("closed in the middle of a body")
+        answers.append((head, rest[:length]))
+        rest = rest[length:]
+    assert rest == b""
+    return answers
+
+
+def memory(server: Server) -> int:
+    """Return the bytes of memory that are resident."""
+    fields = Path(f"/proc/{server.process.pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGESIZE")
+
+
+# ---- what HTTP asks for ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "content_type", "body"),
+    [
+        ("/", "text/html", INDEX),
+        ("//index.html?query=1&other=..", "text/html", INDEX),
+        ("http://localhost/", "text/html", INDEX),
+        ("http://localhost?query", "text/html", INDEX),
+        ("/sub%20folder/", "text/html", b"sub\n"),
+        ("/sub%20folder/./page%20one.TXT", "text/plain", b"one\n"),
+        ("/sub%20folder/../index.html", "text/html", INDEX),
+        ("/inside.html", "text/html", INDEX),
+        ("/empty.css", "text/css", b""),
+        ("/unknown.xyz", "application/octet-stream", b"\0\1"),
+        ("/block.js", "text/javascript", binary(100_001)),
+        ("/large.png", "image/png", binary(SIZE)),
+    ],
+)
+def test_file_is_served_with_type_and_length(server, target, content_type, body):
+    for status, headers, received in (ask(server, target), server.get(target)):
+        assert (status, headers["content-type"], headers["content-length"]) == (
+            200,
+            content_type,
+            str(len(body)),
+        )
+        assert received == body
+
+
+def test_folder_is_redirected_to_its_address_and_nowhere_else(server):
+    status, headers, _ = ask(server, "//sub%20folder?query")
+    assert (status, headers["location"]) == (301, "/sub%20folder/")
+
+
+def test_head_has_the_headers_of_get_and_no_body(server):
+    get, head = ask(server, "/large.png"), ask(server, "/large.png", "Range: bytes=0-1", method="HEAD")
+    assert head[0] == 200
+    assert {**head[1], "date": ""} == {**get[1], "date": ""}
+    assert head[2] == b""
+    status, headers, body = ask(server, "/missing", method="HEAD")
+    assert (status, body) == (404, b"")
+    assert int(headers["content-length"]) > 0
+
+
+def test_connection_is_kept_and_pipelined_requests_are_answered_in_order(server):
+    requests = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"HEAD /missing HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+    ]
+    files = [("/", INDEX), ("/block.js", binary(100_001)), ("/unknown.xyz", b"\0\1"), ("/missing", None)] * 5
+    with server.connect() as client:
+        client.sendall(b"".join(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for target, _ in files))
+        for (_, body), (_, received) in zip(files, read_answers(client, len(files)), strict=True):
+            assert received == body or (body is None and b"404" in received)
+        client.sendall(requests[1])
+        head = client.recv(4096)
+        assert head.startswith(b"HTTP/1.1 404")
+        assert b"\r\nConnection: keep-alive\r\n" in head
+        client.sendall(requests[0][:-1])  # split, after others
+        time.sleep(0.05)
+        client.sendall(requests[0][-1:] + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = read_answers(client, 2)
+        assert [body for _, body in answers] == [INDEX, INDEX]
+        assert b"Connection: close" not in answers[0][0]
+        assert b"\r\nConnection: close" in answers[1][0]
+        assert client.recv(1) == b""
+
+
+def test_client_that_asks_for_far_more_than_it_reads_gets_all_of_it(server):
+    """What it sends meanwhile, more than any buffer holds, has to wait without being lost."""
+    count = 4000
+    request = b"GET /unknown.xyz HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 500 + b"\r\n\r\n"
+    with server.connect() as client:
+        client.settimeout(0.2)
+        pending = memoryview(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n" + request * count)
+        received = b""
+        while pending:
+            try:
+                pending = pending[client.send(pending) :]
+            except TimeoutError:
+                received += client.recv(1 << 20)
+        client.settimeout(10)
+        while received.count(b"\r\n\r\n\0\1") < count:
+            received += client.recv(1 << 20) or pytest.fail("closed")
+    assert received.split(b"\r\n\r\n", 1)[1].startswith(binary(SIZE))
+
+
+def test_byte_by_byte_is_the_same_request(server):
+    request = b"GET /unknown.xyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with server.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(len(request)):
+            client.sendall(request[number : number + 1])
+            time.sleep(0.001)
+        assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"\r\n\r\n\0\1")
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "first", "last"),
+    [
+        ("bytes=0-0", 206, 0, 0),
+        ("bytes=100-70000", 206, 100, 70_000),
+        ("bytes=100000-", 206, 100_000, 100_000),
+        ("bytes=-7", 206, 99_994, 100_000),
+        ("bytes=-200000", 206, 0, 100_000),
+        ("bytes=5-99999999999999999999999", 206, 5, 100_000),
+        ("bytes=100001-", 416, 0, 0),
+        ("bytes=99999999999999999999999-", 416, 0, 0),
+        ("bytes=-0", 416, 0, 0),
+        ("bytes=9-3", 200, 0, 100_000),
+        ("bytes=0-1,5-6", 200, 0, 100_000),
+        ("bytes=a-b", 200, 0, 100_000),
+        ("bytes=", 200, 0, 100_000),
+        ("lines=1-2", 200, 0, 100_000),
+    ],
+)
+def test_single_range_is_sent_and_any_other_ignored(server, value, status, first, last):
+    answered, headers, body = ask(server, "/block.js", f"Range: {value}")
+    assert answered == status
+    if status == 416:
+        assert headers["content-range"] == "bytes */100001"
+    else:
+        assert body == binary(100_001)[first : last + 1]
+        assert headers["content-length"] == str(len(body))
+        assert headers.get("content-range") == (f"bytes {first}-{last}/100001" if status == 206 else None)
+
+
+def test_range_of_a_large_file(server):
+    _, headers, body = ask(server, "/large.png", "Range: bytes=1000-5000000")
+    assert (headers["content-range"], body) == (f"bytes 1000-5000000/{SIZE}", binary(SIZE)[1000:5_000_001])
+
+
+def test_what_the_client_has_is_not_sent_again(server):
+    _, headers, _ = ask(server, "/")
+    tag, date = headers["etag"], headers["last-modified"]
+    time_ = parsedate_to_datetime(date).timestamp()
+    for fields, status in [
+        ([f"If-None-Match: {tag}"], 304),
+        ([f'If-None-Match: "other", W/{tag}'], 304),
+        (["If-None-Match: *"], 304),
+        (['If-None-Match: "other"'], 200),
+        ([f"If-Modified-Since: {date}"], 304),
+        ([f"If-Modified-Since: {formatdate(time_ + 60, usegmt=True)}"], 304),
+        ([f"If-Modified-Since: {formatdate(time_ - 60, usegmt=True)}"], 200),
+        (["If-Modified-Since: yesterday"], 200),
+        ([f"If-Modified-Since: {date}", 'If-None-Match: "other"'], 200),
+        (["Range: bytes=1-2", f"If-Range: {tag}"], 206),
+        (["Range: bytes=1-2", f"If-Range: {date}"], 206),
+        (["Range: bytes=1-2", 'If-Range: "other"'], 200),
+        (["Range: bytes=1-2", f"If-Range: W/{tag}"], 200),
+    ]:
+        answered, headers, body = ask(server, "/", *fields)
+        assert (answered, headers["etag"]) == (status, tag), fields
+        assert body == {200: INDEX, 206: INDEX[1:3], 304: b""}[status], fields
+
+
+# ---- what it refuses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET  / HTTP/1.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.0 more\r\n\r\n", 400),
+        (b"GET / FTP/1.0\r\n\r\n", 400),
+        (b"GET index.html HTTP/1.0\r\n\r\n", 400),
+        (b"GET /%zz HTTP/1.0\r\n\r\n", 400),
+        (b"GET /% HTTP/1.0\r\n\r\n", 400),
+        (b"GET /index.html%00.png HTTP/1.0\r\n\r\n", 400),
+        (b"GET /index.html\0 HTTP/1.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\0\r\n\r\n", 400),
+        (b"G(T / HTTP/1.0\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        (b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", 405),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"BREW / HTTP/1.0\r\n\r\n", 501),
+        (b"get / HTTP/1.0\r\n\r\n", 501),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000, 413),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 413),
+        (b"GET /" + b"x" * 2000 + b" HTTP/1.0\r\n\r\n", 414),
+        (b"GET /" + b"x" * 1_000_000 + b" HTTP/1.0\r\n\r\n", 414),
+        (b"GET / HTTP/1.0\r\nCookie: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+    ],
+    ids=lambda value: value[:48].decode() if isinstance(value, bytes) else str(value),
+)
+def test_wrong_request_is_answered_with_its_status(server, request_, status):
+    answered, headers, body = server.ask(request_)
+    assert (answered, headers["connection"]) == (status, "close")
+    assert len(body) == int(headers["content-length"]) > 0
+    assert headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+
+
+def test_empty_line_before_a_request_is_ignored(server):
+    assert server.ask(b"\r\nGET / HTTP/1.0\r\n\r\n")[2] == INDEX
+
+
+@pytest.mark.parametrize("request_", [b"GET\r\n", b"\r\n", b"GET / HT", b"\x16\x03\x01"])
+def test_request_that_ends_in_the_middle_is_400(server, request_):
+    assert server.ask(request_, finish=True)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "target", ["/missing", "/sub%20folder/missing", "/index.html/", "/pipe", "/" + "x" * 300]
+)
+def test_what_is_not_a_file_is_404_and_keeps_the_connection(server, target):
+    with server.connect() as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        (head, _), (_, body) = read_answers(client, 2)
+    assert head.startswith(b"HTTP/1.1 404")
+    assert body == INDEX
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/..%2fsecret",
+        "/%2fetc/passwd",
+        "/out",
+        "/up/secret",
+        "//..//secret",
+        "/sub%20folder/../../secret",
+        "/up/public/../secret",
+        "/proc/self/root/etc/passwd",
+    ],
+)
+def test_no_path_leads_out_of_public(server, target):
+    status, _, body = ask(server, target)
+    assert (status, b"secret" in body, b"root:" in body) == (404, False, False)
+
+
+def test_devices_and_pipes_hold_nobody_up(server, folder):
+    device = folder / "public" / "device"
+    with contextlib.suppress(PermissionError):
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # zeros without an end
+    before = time.monotonic()
+    for target in ("/pipe", "/device") * 3:
+        assert ask(server, target)[0] == 404
+    assert time.monotonic() - before < 5
+    device.unlink(missing_ok=True)
+
+
+def test_unreadable_file_is_403(folder):
+    """Root may read every file: the server is run as nobody."""
+    unreadable = folder / "public" / "unreadable"
+    unreadable.touch(mode=0)
+    executable = program(NAME)
+    if os.geteuid() == 0:
+        for path in [*folder.parents, executable.parent, *executable.parents]:
+            if not path.stat().st_mode & 0o001:
+                path.chmod(path.stat().st_mode | 0o011)
+        setpriv = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    else:
+        setpriv = ()
+    command = [*setpriv, str(executable)]
+    with serving(folder, executable=Path(command[0]), options=tuple(command[1:])) as server:
+        assert ask(server, "/unreadable")[0] == 403
+        assert ask(server, "/")[0] == 200
+
+
+# ---- what clients do to it -------------------------------------------------------------------------------
+
+
+def reset(client: socket.socket) -> None:
+    """Close a connection the hard way."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def test_resets_leave_nothing_behind(server):
+    for request in (
+        b"",
+        b"GET / HT",
+        b"GET /large.png HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        for number in range(20):
+            client = server.connect()
+            client.sendall(request)
+            if request and number % 2:
+                time.sleep(0.005)
+            reset(client)
+    assert descriptors_left(server)
+
+
+def descriptors_left(server: Server) -> bool:
+    """Tell whether no more descriptors are open than at the start; files stay open for a second or two."""
+    end = time.monotonic() + 5
+    while server.descriptors() > server.idle_descriptors and time.monotonic() < end:
+        time.sleep(0.1)
+    return server.descriptors() <= server.idle_descriptors
+
+
+def test_nothing_grows_over_many_requests(server):
+    def load(count: int) -> None:
+        request = (
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /block.js HTTP/1.1\r\nHost: x\r\nRange: bytes=9-20\r\n\r\n"
+        )
+        for _ in range(count // 500):
+            with server.connect() as client:
+                for _ in range(5):
+                    client.sendall(request * 50)
+                    read_answers(client, 100)
+
+    load(2000)
+    before = memory(server)
+    load(20_000)
+    assert memory(server) - before < 512 * 1024
+    assert descriptors_left(server)
+
+
+def test_many_connections_one_after_the_other_leave_nothing_behind(server):
+    before = memory(server)
+    for _ in range(500):
+        assert server.get("/")[0] == 200
+    assert memory(server) - before < 512 * 1024
+    assert descriptors_left(server)
+
+
+def test_500_connections_at_once_are_all_served(server):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(500)]
+        for client in clients:
+            client.sendall(b"GET /block.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        for client in clients:
+            assert read_answers(client, 1)[0][1] == binary(100_001)
+
+
+def test_more_connections_than_places_wait_their_turn(server):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < PLACES + 300:
+        pytest.skip(f"no more than {hard} descriptors are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))
+    try:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(server.connect()) for _ in range(PLACES + 100)]
+            for client in clients:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            for client in clients:
+                answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
+                client.close()
+                assert answer.endswith(INDEX)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
+    with server.connect() as slow:
+        slow.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
+        for _ in range(20):
+            assert server.get("/")[0] == 200
+        received = b"".join(iter(lambda: slow.recv(1 << 16), b""))
+    assert received.endswith(binary(SIZE))
+
+
+def test_file_of_64_mib_comes_whole(server, folder):
+    path = folder / "public" / "huge.bin"
+    with path.open("wb") as file:
+        for number in range(HUGE // 2**20):
+            file.write(bytes([number]) * 2**20)
+    with server.connect() as client:
+        client.sendall(b"GET /huge.bin HTTP/1.0\r\n\r\n")
+        received = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    assert received.partition(b"\r\n\r\n")[2] == path.read_bytes()
+    path.unlink()
+
+
+def test_file_that_shrinks_ends_the_connection_early(server, folder):
+    path = folder / "public" / "shrinking.bin"
+    path.write_bytes(binary(SIZE))
+    with server.connect() as client:
+        client.sendall(b"GET /shrinking.bin HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.recv(1000)
+        os.truncate(path, 10)
+        received = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    assert len(received) < SIZE
+    assert b"HTTP/1.1 200" not in received, "the next answer would be taken for the rest of the file"
+    time.sleep(1.1)
+    assert ask(server, "/shrinking.bin")[2] == binary(SIZE)[:10]
+
+
+def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, folder):
+    path, new = folder / "public" / "replaced.html", folder / "public" / "new.html"
+    path.write_bytes(b"old")
+    tag = ask(server, "/replaced.html")[1]["etag"]
+    new.write_bytes(b"newer")
+    new.rename(path)
+    assert ask(server, "/replaced.html")[2] in (b"old", b"newer")
+    time.sleep(1.1)
+    status, headers, body = ask(server, "/replaced.html", f"If-None-Match: {tag}")
+    assert (status, body) == (200, b"newer")
+    assert headers["etag"] != tag
+
+
+def test_file_that_appears_is_there_at_once(server, folder):
+    path = folder / "public" / "late.html"
+    assert ask(server, "/late.html")[0] == 404
+    path.write_bytes(b"late")
+    assert ask(server, "/late.html")[2] == b"late"
+    path.unlink()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_clients_that_dawdle_lose_their_places(mode, folder):
+    def impatient(what: str) -> Path:
+        source = (SAMPLES / NAME / "server.c").read_text()
+        line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
+        return program(NAME, line, f"#define {what}_PATIENCE 500")
+
+    with (
+        serving(folder, executable=impatient("REQUEST"), options=MODES[mode]) as server,
+        server.connect() as client,
+    ):
+        for byte in b"GET / HTTP/1.1\r\nX: ":
+            client.sendall(bytes([byte]))
+            time.sleep(0.01)
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+    with (
+        serving(folder, executable=impatient("ANSWER"), options=MODES[mode]) as server,
+        server.connect() as deaf,
+    ):
+        deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(2.2)
+        assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
+    with (
+        serving(folder, executable=impatient("IDLE"), options=MODES[mode]) as server,
+        server.connect() as silent,
+    ):
+        silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answers(silent, 1)
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_running_out_of_descriptors_is_overcome(mode, folder):
+    with serving(folder, executable=program(NAME), options=MODES[mode]) as server:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        clients = [server.connect() for _ in range(12)]
+        for client in clients:
+            client.sendall(b"GET /block.js HTTP/1.0\r\n\r\n")
+        statuses = set()
+        for client in clients:
+            statuses.add(b"".join(iter(lambda client=client: client.recv(1 << 16), b""))[9:12])
+            client.close()
+        assert statuses <= {b"200", b"503"}
+        time.sleep(1.1)
+        assert server.get("/")[0] == 200
+
+
+# ---- starting and ending ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("-5",), ("-r", "2")], ids=["modern", "5.6", "two rings"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_lets_what_has_begun_come_to_its_end(number, options, folder):
+    with serving(folder, executable=program(NAME), options=options) as server:
+        busy, waiting = server.connect(), server.connect()
+        busy.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = busy.recv(1000)
+        waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answers(waiting, 1)
+        server.process.send_signal(number)
+        assert waiting.recv(1) == b"", "nothing was asked: it is closed"
+        received += b"".join(iter(lambda: busy.recv(1 << 16), b""))
+        assert received.endswith(binary(SIZE))
+        assert server.process.wait(10) == 0
+        with pytest.raises(ConnectionError):
+            server.connect()
+        busy.close()
+        waiting.close()
+
+
+def test_two_rings_share_the_connections(folder):
+    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+        clients = [server.connect() for _ in range(64)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for client in clients:
+            assert read_answers(client, 1)[0][1] == INDEX
+            client.close()
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        assert len(children) == 2
+        os.kill(int(children[0]), signal.SIGKILL)
+        assert server.process.wait(10) == 1, "a ring that dies is not hidden"
+        for child in children:
+            assert not Path(f"/proc/{child}").exists()
+        server.process.returncode = 0  # what serving() asks for: here it has just been shown why not
+
+
+def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
+    for arguments, where, message in [
+        ([], tmp_path, "program: public: No such file or directory\n"),
+        ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+        (
+            ["-r", "2", str(server.port)],
+            folder,
+            f"program: 127.0.0.1:{server.port}: Address already in use\n",
+        ),
+        (["65536"], folder, "program: 65536: a port from 0 to 65535 is wanted\n"),
+        (["-r", "0", "0"], folder, "program: 0: a number of rings from 1 to 64 is wanted\n"),
+        (["-x"], folder, None),
+        (["1", "2"], folder, None),
+    ]:
+        command = [program(NAME), *arguments]
+        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert done.stderr == message if message else "usage:" in done.stderr
+
+
+def test_two_servers_with_several_rings_do_not_share_a_port(folder):
+    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+        command = [program(NAME), "-r", "2", str(server.port)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+        assert (done.returncode, "Address already in use" in done.stderr) == (1, True)
