@@ -6,12 +6,14 @@
  *
  * For so long the content of a file that is not large is kept as well. nginx has no need of that: sendfile()
  * sends out of the page cache. The ring has no such request (SPLICE goes through a thread each time), and two
- * copies, one by READ into the memory of each connection and one by SEND out of it, cost it the
- * advantage: 1.0 times nginx's requests for 16 KiB and 256 connections, against 1.4 times from memory that
- * all share.
+ * copies, one by READ into the memory of each connection and one by SEND out of it, cost it the advantage:
+ * with 256 connections and 16 KiB a request took 8.1 us of processor time, nginx 7.9, and 6.7 from memory
+ * that all connections share.
  */
 #ifndef FILES_H
 #define FILES_H
+
+#include <sys/stat.h>
 
 #include "http.h"
 #include "ring.h"
