@@ -19,10 +19,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifndef SPLICE_F_FD_IN_FIXED /* liburing before 0.6: take an operation that no kernel has, and be refused */
+#define io_uring_prep_splice(request, in, in_offset, out, offset, length, flags)                             \
+    io_uring_prep_rw(UCHAR_MAX, request, out, NULL, length, flags)
+#endif
 
 #define LANES      8
 #define LANE_BYTES ((size_t)256 * 1024)
