@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,7 +198,7 @@ class Progress:
         if sys.stderr.isatty():
             clear()
             print(
-                f"{self._what}: {detail}"[: os.get_terminal_size(2).columns - 1],
+                f"{self._what}: {detail}"[: shutil.get_terminal_size().columns - 1],
                 end="",
                 file=sys.stderr,
                 flush=True,
