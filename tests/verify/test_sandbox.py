@@ -1,7 +1,8 @@
 """Step 4, first half: the sandbox in which the samples run keeps its word.
 
 The samples are teaching programs with known holes (the web server hands out any file of the host), so what
-holds them is verified from the inside.
+holds them is verified: from the inside, by programs that try to break out or to take too much, and from the
+outside, by what systemd says of them and what is left of them.
 """
 
 import pytest
@@ -26,9 +27,79 @@ for folder in {PROTECTED}; do
 done
 touch /tmp/in-the-sandbox && echo "scratch"
 cat "$1" /etc/shadow 2>/dev/null && echo "secret read"
+unshare --user true 2>/dev/null && echo "namespace made"
+cp /bin/sh /tmp/sh && chmod u+s /tmp/sh 2>/dev/null && echo "set-user-id made"
 exit 7
 """
 
+#: What systemd must show of a program in the sandbox.
+PROPERTIES = {
+    "User": "uring-lab",
+    "NoNewPrivileges": "yes",
+    "CapabilityBoundingSet": "",
+    "PrivateNetwork": "yes",
+    "PrivateTmp": "yes",
+    "PrivateDevices": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "RestrictNamespaces": "yes",
+    "MemoryMax": str(512 << 20),
+    "TasksMax": "64",
+    "RuntimeMaxUSec": "5min",
+}
+
+#: Looks at a program in the sandbox while it waits for the end of its input.
+SHOW = f"""\
+sleep 30 | {SANDBOX} --unit=uring-lab-verify-shown cat &
+for _ in $(seq 100); do
+    [ "$(systemctl show --property=SubState --value uring-lab-verify-shown)" = running ] && break
+    sleep 0.1
+done
+systemctl show {" ".join(f"--property={key}" for key in PROPERTIES)} uring-lab-verify-shown
+systemctl stop uring-lab-verify-shown
+kill $!
+"""
+
+#: Takes more memory than it is allowed, which is less than usual for the sake of small hosts.
+TAKE_MEMORY = f"""\
+{SANDBOX} --unit=uring-lab-verify-memory --property=MemoryMax=64M \
+    python3 -IS -c 'taken = b"x" * (256 << 20); print("took", len(taken))'
+"""
+
+#: Asks for more memory than a single process may have, without touching it.
+MAP_MEMORY = f"{SANDBOX} --unit=uring-lab-verify-map python3 -IS -c 'import mmap; mmap.mmap(-1, 2 << 30)'"
+
+#: The control groups that systemd can bound programs by.
+CONTROLLERS = "cat /sys/fs/cgroup/cgroup.controllers || awk '$4 == 1 { print $1 }' /proc/cgroups"
+
+#: Makes as many processes as it can, up to 500, and says how many.
+TAKE_PROCESSES = f"""\
+{SANDBOX} --unit=uring-lab-verify-processes python3 -IS -c '
+import os, time
+made = 0
+try:
+    while made < 500:
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        made += 1
+except OSError:
+    pass
+print(made)
+'
+"""
+
+#: Runs for longer than it is allowed, which is a second here.
+TAKE_TIME = f"{SANDBOX} --unit=uring-lab-verify-time --property=RuntimeMaxSec=1 sleep 100; echo ended $?"
+
+#: Leaves behind what it can, and tells what of it, or of the programs before, is still there.
+LEAVE = f"""\
+{SANDBOX} --unit=uring-lab-verify-left \
+    sh -c 'touch /tmp/left-by-a-sample /var/tmp/left-by-a-sample; sleep 100 &'
+find /tmp /var/tmp -name left-by-a-sample
+pgrep --list-full --euid uring-lab
+systemctl list-units --all --no-legend 'uring-lab-verify-*'
+"""
 
 #: Runs the script above; its argument is a file in the host's own /tmp that anyone there may read.
 FROM_OUTSIDE = f"""\
@@ -44,7 +115,18 @@ END-OF-SCRIPT
 
 @pytest.fixture(scope="module")
 def seen(host):
-    return ask(host, inside=FROM_OUTSIDE, through=f"printf 'from outside' | {SANDBOX} cat")
+    return ask(
+        host,
+        inside=FROM_OUTSIDE,
+        through=f"printf 'from outside' | {SANDBOX} cat",
+        shown=SHOW,
+        memory=TAKE_MEMORY,
+        mapped=MAP_MEMORY,
+        controllers=CONTROLLERS,
+        processes=TAKE_PROCESSES,
+        time=TAKE_TIME,
+        left=LEAVE,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +160,15 @@ def test_a_sample_cannot_gain_rights(host, facts):
     """With this bit neither sudo nor any other set-user-id program works inside."""
     assert facts["privileges"] == [["1"]], (
         f"{name(host)}: expected NoNewPrivs 1 inside the sandbox, found {facts['privileges']}"
+    )
+
+
+def test_a_sample_cannot_make_what_gives_rights(host, facts):
+    """A namespace of one's own is where most holes of the kernel were found; a set-user-id file outlives."""
+    made = [word for word in ("namespace", "set-user-id") if word in facts]
+    assert not made, (
+        f"{name(host)}: expected no namespace and no set-user-id file to be made inside the sandbox, found "
+        f"{', '.join(made)}"
     )
 
 
@@ -117,4 +208,54 @@ def test_the_sandbox_passes_input_output_and_exit_status_through(host, seen):
     assert seen["inside"].status == 7, f"{name(host)}: expected exit status 7, found {seen['inside'].status}"
     assert seen["through"].out == "from outside", (
         f"{name(host)}: expected the input back, found {seen['through'].out!r}"
+    )
+
+
+def test_systemd_shows_the_sandbox_around_a_sample(host, facts, seen):
+    """The same seen from outside: what holds is what systemd was told, not the good will of the program."""
+    shown = dict(line.split("=", 1) for line in seen["shown"].out.splitlines())
+    wrong = {key: shown.get(key) for key, value in PROPERTIES.items() if shown.get(key) != value}
+    assert not wrong, (
+        f"{name(host)}: expected {', '.join(f'{key}={PROPERTIES[key]}' for key in wrong)}, found {wrong}"
+    )
+
+
+def test_a_sample_gets_no_memory_without_end(host, facts, seen):
+    """One process alone is refused 2 GiB, also in a container without control groups."""
+    answer = seen["mapped"]
+    assert answer.status != 0 and "memory" in answer.err, (
+        f"{name(host)}: expected a program to be refused 2 GiB of memory, found exit status {answer.status}: "
+        f"{answer.err.strip()}"
+    )
+
+
+def test_a_sample_that_takes_too_much_memory_is_ended(host, facts, seen):
+    """Otherwise the kernel would end something else of the host's."""
+    if "memory" not in seen["controllers"].out.split():
+        pytest.skip(f"{name(host)} is a container without control groups: each process is bounded alone")
+    answer = seen["memory"]
+    assert answer.status != 0 and "took" not in answer.out, (
+        f"{name(host)}: expected the end of a program that takes 256 MiB where 64 are allowed, found exit "
+        f"status {answer.status}: {answer.out.strip() or answer.err.strip()}"
+    )
+
+
+def test_a_sample_cannot_fill_the_host_with_processes(host, facts, seen):
+    """A loop around fork() would leave no process to end it with."""
+    made = int(seen["processes"].out or 0)
+    assert 0 < made < 64, f"{name(host)}: expected fewer than 64 processes to be made, found {made}"
+
+
+def test_a_sample_that_runs_too_long_is_ended(host, facts, seen):
+    """A server, or what hangs, would run for ever."""
+    ended = seen["time"].lines
+    assert ended and ended != ["ended 0"], (
+        f"{name(host)}: expected a program to be ended after the second that it was given, found {ended}"
+    )
+
+
+def test_a_sample_leaves_nothing_behind(host, facts, seen):
+    """Neither files nor processes nor failed units: the next run finds the host as this one did."""
+    assert not seen["left"].lines, (
+        f"{name(host)}: expected nothing of the programs to be left, found {'; '.join(seen['left'].lines)}"
     )

@@ -134,7 +134,7 @@ def to_dev_null(program):
 @CASES.case("short file", "the bytes that it has and exit status 0")
 def short_file(program):
     """A file of the kernel's states a size that it does not have."""
-    return verdict(copying(program, need_short_file(), "short-copy"))
+    return verdict(copying(program, need_short_file(), "short-copy", seconds=5))
 
 
 @CASES.case("mode", "a new copy with the source's permissions less the umask")
