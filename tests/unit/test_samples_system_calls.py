@@ -1,0 +1,117 @@
+"""What our samples claim, counted: the payload goes through io_uring, and by no plain system call."""
+
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from test_samples_build import OURS, program
+from test_samples_cat import binary
+
+#: More than any buffer takes at once.
+SIZE = 1_000_001
+
+#: The system calls by which bytes, and the connections that carry them, come and go without io_uring.
+PLAIN = (
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
+    "sendfile", "splice", "copy_file_range", "recvfrom", "recvmsg", "sendto", "sendmsg", "accept", "accept4",
+    "mmap",
+)  # fmt: skip
+
+#: In a trace, the call and the file or the kind of descriptor of each descriptor among its arguments.
+CALL = re.compile(r"(\w+)\((.*)")
+DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
+
+CATS = [sample["name"] for sample in OURS if sample["contract"] == "cat" and sample["io_uring"]]
+CPS = [sample["name"] for sample in OURS if sample["contract"] == "cp"]
+SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver"]
+
+
+class Trace:
+    """A program under strace, which tells nothing but the calls of interest."""
+
+    def __init__(self, folder: Path, *arguments: Path | str, **options) -> None:
+        if not shutil.which("strace"):
+            pytest.skip("no strace: install strace")
+        self._path = folder / "trace"
+        calls = ",".join((*PLAIN, "io_uring_setup", "io_uring_enter"))
+        # The tracer in the background (-D): the child is the program, and gets the signals that are sent to it.
+        command = ["strace", "-D", "-f", "-y", "-q", "-s", "0", "-e", f"trace={calls}", "-o", self._path]
+        self.process = subprocess.Popen([*command, *arguments], cwd=folder, **options)
+
+    def counts(self, *payload: Path | str) -> Counter[str]:
+        """Count the calls of io_uring, and those plain ones that have to do with the payload.
+
+        Args:
+            payload: files, by their paths, and kinds of descriptors, such as `socket`.
+
+        """
+        self.process.communicate(timeout=30)
+        end = time.monotonic() + 10
+        while not self._path.read_text().endswith("+++\n"):  # +++ exited with 0 +++
+            assert time.monotonic() < end, "strace does not tell the program's end"
+            time.sleep(0.02)
+        found = Counter()
+        for line in self._path.read_text().splitlines():
+            call = CALL.search(line)
+            if not call:
+                continue
+            kinds = [kind.split(":")[0] for kind in DESCRIPTOR.findall(call[2])]
+            if call[1].startswith("io_uring") or {*map(str, payload)} & {*kinds}:
+                found[call[1]] += 1
+        return found
+
+
+def only_io_uring(found: Counter[str]) -> bool:
+    """Tell whether a ring was made and used, and no plain call was."""
+    return found["io_uring_setup"] >= 1 and found["io_uring_enter"] >= 1 and len(found) == 2
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Make a file to be read."""
+    path = tmp_path / "source"
+    path.write_bytes(binary(SIZE))
+    return path
+
+
+@pytest.mark.parametrize("name", CATS)
+def test_cat_reads_by_io_uring_alone(name, tmp_path, source):
+    trace = Trace(tmp_path, program(name), source, stdout=subprocess.DEVNULL)
+    found = trace.counts(source)
+    assert only_io_uring(found), found
+
+
+def test_a_plain_cat_is_seen_to_be_one(tmp_path, source):
+    """The yardstick: a trace that showed nothing would prove nothing."""
+    trace = Trace(tmp_path, program("01_regular_cat"), source, stdout=subprocess.DEVNULL)
+    assert trace.counts(source).keys() == {"readv"}
+
+
+@pytest.mark.parametrize("name", CPS)
+def test_cp_reads_and_writes_by_io_uring_alone(name, tmp_path, source):
+    target = tmp_path / "target"
+    found = Trace(tmp_path, program(name), source, target).counts(source, target)
+    assert only_io_uring(found), found
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_web_server_accepts_receives_reads_and_sends_by_io_uring_alone(name, tmp_path):
+    public = tmp_path / "public"
+    public.mkdir()
+    page = public / "page.txt"
+    page.write_bytes(binary(SIZE))
+    trace = Trace(tmp_path, program(name), "0", stdout=subprocess.PIPE, text=True)
+    try:
+        address = re.search(r"http://[\d.:]+/", trace.process.stdout.readline())[0]
+        with urllib.request.urlopen(f"{address}page.txt", timeout=30) as answer:  # noqa: S310 - on loopback
+            assert answer.read() == page.read_bytes()
+    finally:
+        trace.process.terminate()
+    found = trace.counts(page, "socket")
+    assert only_io_uring(found), found
