@@ -138,6 +138,16 @@ def test_a_release_of_one_distribution_is_asked_of_its_hosts_alone(preflight):
     assert "leads through 19.10 (eoan), whose updates ended" in output
 
 
+def test_a_liburing_that_cannot_be_built_is_a_reason(preflight):
+    bionic = {"libc6": "2.27-3ubuntu1", "debhelper": "11.1.6ubuntu1", "linux-libc-dev": "4.15.0-20.21"}
+    passes, reasons, output = preflight(
+        liburing_source="git", liburing_git_ref="liburing-2.9", __liburing_in_archive=bionic
+    )
+    assert not passes
+    assert len(reasons) == 1, output
+    assert reasons[0].startswith("liburing 2.9 cannot be built: its packages are made by debhelper 12")
+
+
 def test_a_host_half_way_through_an_upgrade_may_lack_what_the_release_step_brings_back(preflight):
     passes, _reasons, output = preflight({"python": "", "upgrade": "begun"})
     assert passes, output
