@@ -39,7 +39,7 @@ class Trace:
             pytest.skip("no strace: install strace")
         self._path = folder / "trace"
         calls = ",".join((*PLAIN, "io_uring_setup", "io_uring_enter"))
-        # The tracer in the background (-D): the child is the program, and gets the signals that are sent to it.
+        # The tracer in the background (-D): the child is the program, and gets its signals.
         command = ["strace", "-D", "-f", "-y", "-q", "-s", "0", "-e", f"trace={calls}", "-o", self._path]
         self.process = subprocess.Popen([*command, *arguments], cwd=folder, **options)
 
