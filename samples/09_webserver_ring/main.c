@@ -37,9 +37,16 @@
 
 #define MAX_RINGS 64
 
-static void set_option(int socket, int level, int option)
+/*
+ * Bytes that the kernel takes of an answer ahead of its client; it doubles them. By itself it would take 4
+ * MiB, and with 256 connections what it takes is out of the processor's cache before it is read: 361 us of
+ * processor time for 1 MiB, against 211.
+ */
+#define SEND_AHEAD (128 * 1024)
+
+static void set_option(int socket, int level, int option, int value)
 {
-    if (setsockopt(socket, level, option, &(int){1}, sizeof(int)) != 0)
+    if (setsockopt(socket, level, option, &value, sizeof(value)) != 0)
         err(EXIT_FAILURE, "setsockopt");
 }
 
@@ -58,14 +65,15 @@ static int listen_on_loopback(unsigned short *port, bool shared, bool first)
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener < 0)
         err(EXIT_FAILURE, "socket");
-    set_option(listener, SOL_SOCKET, SO_REUSEADDR);
-    set_option(listener, IPPROTO_TCP, TCP_NODELAY); /* whoever is accepted inherits it */
+    set_option(listener, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(listener, IPPROTO_TCP, TCP_NODELAY, 1); /* whoever is accepted inherits these two */
+    set_option(listener, SOL_SOCKET, SO_SNDBUF, SEND_AHEAD);
     if (!first)
-        set_option(listener, SOL_SOCKET, SO_REUSEPORT);
+        set_option(listener, SOL_SOCKET, SO_REUSEPORT, 1);
     if (bind(listener, (struct sockaddr *)&address, size) != 0)
         err(EXIT_FAILURE, "127.0.0.1:%d", *port);
     if (shared && first)
-        set_option(listener, SOL_SOCKET, SO_REUSEPORT);
+        set_option(listener, SOL_SOCKET, SO_REUSEPORT, 1);
     /* No more wait than there are places for, see ring_accept(). */
     if (listen(listener, ACCEPT_MARGIN - 1) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)

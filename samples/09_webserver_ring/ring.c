@@ -253,6 +253,11 @@ void ring_send(int socket, const void *data, size_t size, void *owner)
     ring_tag(request, SEND, owner);
 }
 
+/*
+ * SEND_ZC (6.0), which sends without a copy, is left alone: whom we send to is on this machine, and there the
+ * kernel copies after all, when it delivers. It took 10.5 us instead of 7.9 for 16 KiB, and 320 instead of
+ * 211 for 1 MiB.
+ */
 void ring_send_message(int socket, const struct msghdr *message, void *owner)
 {
     struct io_uring_sqe *request = ring_request();
