@@ -125,7 +125,9 @@ def pytest_runtest_makereport(
     """Tell a failure by its message and the reason for the test; the code comes with -vv."""
     result = yield
     if result.failed and call.excinfo.errisinstance(AssertionError) and item.config.get_verbosity() < 2:
-        result.longrepr = report.failure(str(call.excinfo.value), item.function.__doc__)
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        why = judges.reason(given["sample"], given["case"]) if "case" in given else item.function.__doc__
+        result.longrepr = report.failure(str(call.excinfo.value), why)
     return result
 
 

@@ -38,7 +38,7 @@ while kill -0 $! 2>/dev/null; do
     for address in 127.0.0.1 $(hostname -I); do
         timeout 1 bash -c ": < /dev/tcp/$address/8000" 2>/dev/null && echo "reached $address"
     done
-    sleep 0.2
+    sleep 0.5
 done
 wait $!
 status=$?
@@ -254,7 +254,7 @@ def test_the_articles_samples_are_built_from_the_pinned_commit(host, manifest, e
 
 @pytest.mark.samples()
 def test_the_sample_keeps_its_contract(sample, case, verdicts):
-    """Every case is one in which a program of its kind can go wrong, and in which some of these do."""
+    """Why a case matters stands with it in the judge."""
     verdicts.check(case, judges.cases(sample)[case])
 
 

@@ -6,6 +6,7 @@ they are read for the names of their cases.
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 #: The proof that a program uses io_uring: the case that it fails. Not one of its contract.
 WITHOUT = "without io_uring"
@@ -36,6 +37,16 @@ def cases(sample: dict) -> dict[str, str]:
         sample: an entry of samples/catalog.yml.
 
     """
-    judge = importlib.import_module(f"{__name__}.{sample['contract']}")
+    judge = judge_of(sample)
     left_out = () if sample.get("http") == "1.1" else getattr(judge, "HTTP_1_1", ())
     return {case: text for case, text in judge.CASES.expected.items() if case not in (*left_out, WITHOUT)}
+
+
+def reason(sample: dict, case: str) -> str:
+    """Return why a case of a sample matters."""
+    return judge_of(sample).CASES.reasons[case]
+
+
+def judge_of(sample: dict) -> ModuleType:
+    """Return the judge of a sample's contract, as it is read here."""
+    return importlib.import_module(f"{__name__}.{sample['contract']}")

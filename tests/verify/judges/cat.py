@@ -3,7 +3,6 @@
 Arguments: the program, then the cases to try (none: all).
 """
 
-import functools
 import os
 import sys
 
@@ -29,19 +28,23 @@ CASES = Cases()
 TEXT = b"text, with a last line that has no end"
 
 
-def size_case(size, program):
-    """Print one file of a size."""
-    outcome = run([program, write("input", payload(size))], "input")
-    return outcome.right, str(outcome)
+def add_size(size):
+    """Add the case of one file of a size."""
+
+    @CASES.case(f"size {size}", "the file's bytes and exit status 0")
+    def print_file(program):
+        """Faults live at the edges of a program's blocks, and where its counters end."""
+        outcome = run([program, write("input", payload(size))], "input")
+        return outcome.right, str(outcome)
 
 
 for number in SIZES:
-    CASES.case(f"size {number}", "the file's bytes and exit status 0")(functools.partial(size_case, number))
+    add_size(number)
 
 
 @CASES.case("3 GiB sparse", "the file's bytes and exit status 0")
 def sparse(program):
-    """Print more than 32 bits count."""
+    """A place in it does not fit into 31 bits."""
     small, large = write_sparse("small", 64 * MIB), write_sparse("large", SPARSE)
     need_pace(lambda: run([program, small], small))
     outcome = run([program, large], large, seconds=LONG_TIMEOUT)

@@ -27,7 +27,7 @@ MIB = 1 << 20
 #: name, and more than fits into any buffer.
 SIZES = (0, 1, 1023, 1024, 1025, 4096, MIB, MIB + 1, 64 * MIB + 1)
 
-#: Beyond what 32 bits hold, signed as unsigned.
+#: A size and places that a signed number of 32 bits does not hold.
 SPARSE = 3 * 1024 * MIB
 
 #: A file that states 4096 bytes and has fewer.
@@ -44,12 +44,15 @@ class Cases:
     """A judge's cases, in the order in which they were added."""
 
     def __init__(self):
-        #: What is expected, by the case's name.
+        #: What is expected, and why it matters, by the case's name.
         self.expected = {}
+        self.reasons = {}
         self._functions = {}
 
     def case(self, name, expected):
         """Make a function a case: given what is judged, it returns whether all was well and what was found.
+
+        Its docstring says why the case matters.
 
         Args:
             name: the case's, as in the catalog's known faults.
@@ -59,6 +62,7 @@ class Cases:
 
         def add(function):
             self.expected[name] = expected
+            self.reasons[name] = function.__doc__
             self._functions[name] = function
             return function
 
@@ -90,13 +94,17 @@ def scratch():
 
 
 def payload(size):
-    """Make binary content that never repeats, so a block that comes twice, or in the wrong place, shows.
+    """Make binary content in which a block that comes twice, or in the wrong place, shows.
+
+    It repeats itself, but after a prime number of bytes, at which no program's blocks begin.
 
     Args:
         size: number of bytes; the same size always gives the same bytes.
 
     """
-    return hashlib.shake_256(b"uring-lab").digest(size)
+    period = 1000003
+    once = hashlib.shake_256(b"uring-lab").digest(min(size, period))
+    return (once * (size // period + 1))[:size]
 
 
 def write(path, data):

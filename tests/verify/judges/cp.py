@@ -4,7 +4,6 @@ Arguments: the program, then the cases to try (none: all).
 """
 
 import contextlib
-import functools
 import os
 import stat
 import sys
@@ -44,18 +43,22 @@ def verdict(outcome):
     return outcome.right, str(outcome)
 
 
-def size_case(size, program):
-    """Copy one file of a size."""
-    return verdict(copying(program, write("source", payload(size)), f"copy{size}"))
+def add_size(size):
+    """Add the case of one file of a size."""
+
+    @CASES.case(f"size {size}", "an identical copy and exit status 0")
+    def copy_file(program):
+        """Faults live at the edges of a program's blocks, and where its counters end."""
+        return verdict(copying(program, write("source", payload(size)), f"copy{size}"))
 
 
 for number in SIZES:
-    CASES.case(f"size {number}", "an identical copy and exit status 0")(functools.partial(size_case, number))
+    add_size(number)
 
 
 @CASES.case("3 GiB sparse", "an identical copy and exit status 0")
 def sparse(program):
-    """Copy more than 32 bits count."""
+    """A place in it does not fit into 31 bits."""
     free = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize
     if free < 2 * SPARSE:  # for a copy without holes, and the disk is not to be filled
         raise SkippedError(f"of the disk only {free >> 30} GiB are free")

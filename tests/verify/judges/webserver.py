@@ -188,6 +188,7 @@ def case(name, expected, needs_server=True):
                 return False, f"{found}; then GET / found {line!r}: {server.stop()}"
             return good, found
 
+        tried.__doc__ = function.__doc__
         CASES.case(name, expected)(tried)
         return function
 
