@@ -104,6 +104,9 @@ static bool use_modern_set(void)
         return false;
     for (unsigned i = 0; i < LENT_BUFFERS; i++)
         ring_return(i);
+    /* What cannot be done at once (STATX, reading from a disk) is done by threads of the kernel: a few will
+     * do. */
+    io_uring_register_iowq_max_workers(&ring, (unsigned[]){8, 8});
     io_uring_register_ring_fd(&ring); /* the ring itself need not be looked up either; if not, no matter */
     return true;
 }

@@ -36,7 +36,7 @@
 /* Milliseconds. */
 #define REQUEST_PATIENCE (10 * 1000) /* for a whole request, from its first byte on */
 #define IDLE_PATIENCE    (30 * 1000) /* for its first byte */
-#define ANSWER_PATIENCE  (10 * 1000) /* for a buffer to be taken */
+#define ANSWER_PATIENCE  (10 * 1000) /* for a piece of the answer to be taken */
 #define DRAIN_PATIENCE   (5 * 1000)  /* for the client to close, and for the server to end */
 
 enum state { FREE, IDLE, OPENING, ANSWERING, DRAINING, CLOSING };
@@ -166,15 +166,16 @@ static void received(struct connection *c, int result, unsigned flags)
         c->own_memory = result == -ENOBUFS;
         c->pending--;
     }
-    if (result > 0 && flags & HAS_BUFFER) {
+    if (flags & HAS_BUFFER) {
         uint16_t number = (uint16_t)(flags >> BUFFER_SHIFT);
-        if (useful)
+        if (result > 0 && useful)
             hold(c, number, (size_t)result);
         else
             ring_return(number);
     } else if (result > 0 && useful) {
         c->input_length += (size_t)result;
-    } else if (result == 0) {
+    }
+    if (result == 0) {
         c->ended = true;
     } else if (result < 0 && result != -ENOBUFS && result != -ECANCELED && !is_passing(result)) {
         c->ended = true; /* reset: an answer in flight will find that out for itself */
