@@ -77,9 +77,9 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
     """Summarize a result, contender by contender.
 
     Returns:
-        Of each figure the median; `ratio` and, for servers, `p99_ratio`: the median divided by that of the
-        reference; `won`: in how many rounds it did better than the reference. These are None where the
-        reference failed. A contender without a round is missing.
+        Of each figure the median; `ratio`: that of the compared figure, divided by the reference's; likewise
+        `cpu_ratio` and, for servers, `p99_ratio`; `won`: in how many rounds it did better than the reference.
+        These are None where the reference failed. A contender without a round is missing.
 
     """
     case = result.case
@@ -89,11 +89,11 @@ def summary(result: Result) -> dict[str, dict[str, float | None]]:
         if not rounds:  # the reference failed before their first turn
             continue
         row: dict[str, float | None] = {figure: _median(rounds, figure) for figure in rounds[0]}
-        row["ratio"] = row["p99_ratio"] = row["won"] = None
+        row["ratio"] = row["p99_ratio"] = row["cpu_ratio"] = row["won"] = None
         if reference:
             row["ratio"] = row[case.figure] / _median(reference, case.figure)
-            if "p99" in row:
-                row["p99_ratio"] = row["p99"] / _median(reference, "p99")
+            for other in {"p99", "cpu"} & row.keys():
+                row[f"{other}_ratio"] = row[other] / _median(reference, other)
             pairs = zip(rounds, reference, strict=True)
             row["won"] = sum(
                 (ours[case.figure] > theirs[case.figure])

@@ -63,7 +63,7 @@ def markdown(results: list[Result]) -> str:
 
 
 def _cell(name: str, result: Result, row: dict[str, float | None] | None) -> str:
-    """Write ratio, rounds won and ratio of the p99; of the reference its own figure."""
+    """Write ratio, rounds won, and the ratios of p99 and processor time; of the reference its own figure."""
     if row is None or row["ratio"] is None:
         return "failed" if name in result.failed else ""
     if name == result.case.reference:
@@ -71,4 +71,6 @@ def _cell(name: str, result: Result, row: dict[str, float | None] | None) -> str
         unit = {"rate": "/s", "time": " ms"}[result.case.figure]
         return f"{row[figure] * factor:,.{places}f}{unit}"
     cell = f"{row['ratio']:.2f} ({row['won']:.0f}/{len(result.rounds[name])})"
-    return cell if row["p99_ratio"] is None else f"{cell}, p99 {row['p99_ratio']:.2f}"
+    if row["p99_ratio"] is not None:
+        cell += f", p99 {row['p99_ratio']:.2f}"
+    return f"{cell}, CPU {row['cpu_ratio']:.2f}"
