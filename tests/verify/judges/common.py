@@ -18,7 +18,7 @@ from pathlib import Path
 TIMEOUT = 15
 
 #: Seconds that the largest input may take by the pace of a smaller one, or it is not tried; and in the end.
-PACE_LIMIT = 30
+PACE_LIMIT = 20
 LONG_TIMEOUT = 120
 
 MIB = 1 << 20
