@@ -63,7 +63,8 @@ def _panel(block: str, results: list[Result], colours: dict[str, str]) -> list[s
     for result in results:
         ratios = summary(result)
         values = [str((ratios.get(name) or {}).get("ratio") or "NaN") for name in others]
-        rows.append(" ".join([_quoted(result.case.label.replace(", ", "\\n"), '"'), *values]))
+        label = result.case.label.replace(", ", "\\n").replace(" connection", "\\nconnection")
+        rows.append(" ".join([_quoted(label, '"'), *values]))
     unit = "requests per second: more is better" if case.figure == "rate" else "time: less is better"
     bars = [
         f"{block} using {column}{':xtic(1)' if column == 2 else ''}"

@@ -35,7 +35,7 @@ def test_a_case_without_anything_chosen_is_not_run():
 def test_the_chart_leaves_a_gap_for_who_failed_and_draws_no_bar_for_the_reference(tmp_path):
     result = Result(CASE, {"nginx": [{"rate": 2}], "a": [{"rate": 3}]}, {"b": "it's broken"})
     script = chart.script([result], tmp_path / "it's.svg")
-    assert '"32 connections" 1.5 NaN' in script
+    assert '"32\\nconnections" 1.5 NaN' in script
     assert re.findall(r"using (\d)\S* linecolor rgb '[^']+' title '(\w+)'", script) == [
         ("2", "a"),
         ("3", "b"),
