@@ -14,8 +14,8 @@ Two things that C has and Lua has not:
   Memory order. LuaJIT has no atomic operations. The submission ring needs none: the kernel reads our tail within
   io_uring_enter(), which this very thread calls. But the tail of the completion ring may be written by another
   processor, and what it announces must not be read before it. "volatile" keeps LuaJIT from moving or merging the
-  loads, and an x86-64 processor keeps them in order. Others do not (02_cat_uring says what they need), so this
-  program refuses to run on them.
+  loads, and an x86-64 processor keeps them in order, and the store that gives a place back behind them. Others
+  do not (02_cat_uring says what they need), so this program refuses to run on them.
 --]]
 local ffi, bit = require("ffi"), require("bit")
 local C, band = ffi.C, bit.band

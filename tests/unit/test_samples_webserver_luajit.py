@@ -55,6 +55,20 @@ def test_collector_takes_nothing_that_the_kernel_writes_to(folder):
             assert server.get("/")[2] == INDEX
 
 
+def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(folder):
+    file = folder / "public" / "shrinking.png"
+    file.write_bytes(binary(LARGE))
+    with serving(folder, executable=program(NAME)) as server, server.connect() as client:
+        client.sendall(b"GET /shrinking.png HTTP/1.0\r\n\r\n")
+        received = client.recv(1000)
+        time.sleep(0.2)  # until the socket is full: most of the file is still to be read
+        os.truncate(file, 1000)
+        while piece := client.recv(1 << 16):
+            received += piece
+        assert 1000 < len(received) < LARGE
+        assert server.get("/")[2] == INDEX
+
+
 def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
     impatient = program(NAME, "local PATIENCE = 10", "local PATIENCE = 0")
     with (
