@@ -97,7 +97,7 @@ LEAVE = f"""\
 {SANDBOX} --unit=uring-lab-verify-left \
     sh -c 'touch /tmp/left-by-a-sample /var/tmp/left-by-a-sample; sleep 100 &'
 find /tmp /var/tmp -name left-by-a-sample
-pgrep --list-full --euid uring-lab
+find /proc -maxdepth 1 -name '[0-9]*' -user uring-lab
 systemctl list-units --all --no-legend 'uring-lab-verify-*'
 """
 
