@@ -6,15 +6,17 @@
 # Plain sh and no root: half-way through an upgrade neither Python nor sudo is sure to work.
 state=/var/lib/uring-lab/release_upgrade.json
 log=/var/log/uring-lab/release-upgrade.log
+pid=/run/uring-lab-release-upgrade.pid
 if ! test -s "$state"; then
     echo none
     echo '{}'
     exit
 fi
-# 3 and 4 say that no such unit is at work; anything else can be systemd being upgraded itself.
+# 3 and 4 say that no such unit is at work; anything else can be systemd being upgraded itself. While it takes itself over
+# from its older self it has been seen to know nothing of a unit whose process went on: so that is looked at, too.
 systemctl is-active --quiet uring-lab-release-upgrade.service
 case $? in
-    3 | 4) echo stopped ;;
+    3 | 4) grep -aqs release-upgrade.sh "/proc/$(cat "$pid" 2>/dev/null)/cmdline" && echo active || echo stopped ;;
     *) echo active ;;
 esac
 cat "$state"

@@ -9,6 +9,7 @@ codename=$2
 folder=/var/lib/uring-lab
 log=/var/log/uring-lab/release-upgrade.log
 exec >>"$log" 2>&1 3>"$log.progress"
+echo $$ >/run/uring-lab-release-upgrade.pid # for look.sh
 
 # LANGUAGE would go before LC_ALL in what Ubuntu's upgrader says, and LANG would choose its mirror.
 export LC_ALL=C.UTF-8 LANGUAGE=C LANG=C DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none
