@@ -183,6 +183,16 @@ def test_client_that_asks_for_far_more_than_it_reads_gets_all_of_it(server):
     assert received.split(b"\r\n\r\n", 1)[1].startswith(binary(SIZE))
 
 
+def test_clients_that_fill_every_buffer_starve_nobody(server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            greedy = stack.enter_context(server.connect())
+            greedy.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                greedy.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * 1_000_000)
+        assert server.get("/")[2] == INDEX
+
+
 def test_byte_by_byte_is_the_same_request(server):
     request = b"GET /unknown.xyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with server.connect() as client:
@@ -399,6 +409,13 @@ def descriptors_left(server: Server) -> bool:
     return server.descriptors() <= server.idle_descriptors
 
 
+def is_established(server: Server, client: socket.socket) -> bool:
+    """Tell whether the server has its end of a connection open still."""
+    ends = [f"0100007F:{port:04X}" for port in (server.port, client.getsockname()[1])]
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(line[1:3] == ends and line[3] == "01" for line in table)
+
+
 def test_nothing_grows_over_many_requests(server):
     def load(count: int) -> None:
         request = (
@@ -415,6 +432,18 @@ def test_nothing_grows_over_many_requests(server):
     load(20_000)
     assert memory(server) - before < 512 * 1024
     assert descriptors_left(server)
+
+
+def test_contents_that_are_kept_are_given_back(server, folder):
+    before = memory(server)
+    files = [folder / "public" / f"{number}.bin" for number in range(40)]
+    for file in files:
+        file.touch()
+        os.truncate(file, 1024**2)
+        assert len(ask(server, f"/{file.name}")[2]) == 1024**2
+        file.unlink()
+    assert descriptors_left(server)  # they are closed
+    assert memory(server) - before < 8 * 1024**2
 
 
 def test_many_connections_one_after_the_other_leave_nothing_behind(server):
@@ -530,6 +559,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(2.2)
+        assert not is_established(server, deaf), "what it has not taken is still waited for"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
         serving(folder, executable=impatient("IDLE"), options=MODES[mode]) as server,
@@ -595,6 +625,23 @@ def test_two_rings_share_the_connections(folder):
         for child in children:
             assert not Path(f"/proc/{child}").exists()
         server.process.returncode = 0  # what serving() asks for: here it has just been shown why not
+
+
+def test_rings_do_not_outlive_the_process_that_made_them(folder):
+    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+        clients = [server.connect() for _ in range(64)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        server.process.kill()
+        server.process.wait(10)
+        end = time.monotonic() + 10
+        while any(Path(f"/proc/{child}/fd/0").exists() for child in children) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{child}/fd/0").exists() for child in children)
+        server.process.returncode = 0  # what serving() asks for
 
 
 def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
