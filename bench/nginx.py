@@ -75,6 +75,7 @@ def _unpack(folder: Path) -> None:
                 "nginx is not installed here and apt-get could not get it "
                 f"({answer.stderr.strip()[-200:]}): apt-get update, or install nginx"
             )
+        folder.mkdir(parents=True, exist_ok=True)
         for package in Path(download).glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
 

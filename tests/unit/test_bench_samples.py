@@ -1,6 +1,8 @@
 """What make bench-samples chooses to run, why it leaves something out, and what it has drawn."""
 
+import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -49,6 +51,28 @@ def test_where_upstream_cannot_be_had_the_reason_is_gits(tmp_path):
     subprocess.run(["git", "init", "--quiet", tmp_path / "empty"], check=True)
     with pytest.raises(BenchError, match=r"[0-9a-f]{40}"):
         programs.clone(tmp_path / "other", str(tmp_path / "empty"))
+
+
+def test_nginx_is_unpacked_where_it_is_not_installed(tmp_path, monkeypatch):
+    program = tmp_path / "tree" / "usr" / "sbin" / "nginx"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho nginx version: nginx/9.9 >&2\n")
+    program.chmod(0o755)
+    (tmp_path / "tree" / "DEBIAN").mkdir()
+    (tmp_path / "tree" / "DEBIAN" / "control").write_text(
+        "Package: nginx\nVersion: 9.9\nArchitecture: all\nMaintainer: us\nDescription: none\n"
+    )
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "tree", tmp_path / "nginx.deb"], check=True)
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f"#!/bin/sh\ncp {tmp_path}/nginx.deb .\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", str(apt.parent), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    found = nginx.find()
+    assert found.is_relative_to(tmp_path / "cache")
+    assert nginx.version(found) == "nginx/9.9"
 
 
 def test_nginx_listens_on_loopback_alone_and_shares_its_port_among_workers(tmp_path):
