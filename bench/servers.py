@@ -3,6 +3,7 @@
 import functools
 import http.client
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ def make_public(folder: Path) -> Path:
 def cases(programs: list[Program], folder: Path, seconds: int) -> Iterator[Case]:
     """Give the cases. folder: with place for the servers' files; seconds: of load in a turn."""
     served = make_public(folder)
-    program = nginx.find()
+    # A copy: the user without rights may not look into our home, where an unpacked one is.
+    program = Path(shutil.copy(nginx.find(), folder / "nginx"))
     ports = iter(range(8001, 8100))
     make_nginx = functools.partial(_nginx, program, folder, served, ports)
 
