@@ -141,6 +141,7 @@ static void close_connection(struct connection *c)
     close(c->socket);
     c->state = FREE;
     idle[idle_count++] = c;
+    queue_accept();
 }
 
 /* Ends connections whose time is up: shut down, their request in flight completes, and the rest follows. */
