@@ -46,14 +46,15 @@ chroot . grub-mkconfig -o /boot/grub/grub.cfg >&2
 mv usr/sbin/grub-probe.real usr/sbin/grub-probe
 chroot . grub-editenv /boot/grub/grubenv create
 
+# Where grub-install leaves it too: by that GRUB's package, from 2.12 on, knows that it is to run it when it is upgraded.
 # After this GRUB goes on to `normal` by itself, which reads the lists of modules and then grub.cfg in $prefix.
 cat >tmp/early.cfg <<EARLY
 search.fs_uuid $uuid root
 set prefix=(\$root)/boot/grub
 EARLY
-chroot . grub-mkimage --format=x86_64-efi --prefix=/boot/grub --config=/tmp/early.cfg --output=/tmp/BOOTX64.EFI \
-    part_gpt ext2 search search_fs_uuid normal
-mv tmp/BOOTX64.EFI "$work/out/"
+chroot . grub-mkimage --format=x86_64-efi --prefix=/boot/grub --config=/tmp/early.cfg \
+    --output=/boot/grub/x86_64-efi/core.efi part_gpt ext2 search search_fs_uuid normal
+cp boot/grub/x86_64-efi/core.efi "$work/out/BOOTX64.EFI"
 rm tmp/early.cfg
 
 # The tree without what is mounted in it, and a place for the result, both inside of the root.
