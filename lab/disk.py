@@ -59,7 +59,7 @@ def _esp(pieces: Path, disk: Path, distribution: str) -> None:
         # mformat puts a table of partitions into the boot sector: to grub-probe, a disk within the disk.
         file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
         file.write(bytes(SIGNATURE - PARTITION_TABLE))
-    # By the second folder GRUB's package, up to 2.06, knows that it is to install itself anew when it is upgraded.
+    # By the second folder GRUB's package, up to 2.06, knows that it is to install itself when upgraded.
     _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT", f"::EFI/{distribution}"])
     _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
 

@@ -32,7 +32,7 @@ held:
   description: The names of the packages that are held, which an upgrade leaves as they are.
   type: list
 kept_back:
-  description: The names of those that are not held and yet stay as they are, mostly for the sake of one that is.
+  description: The names of those that are not held and yet stay, mostly for the sake of one that is.
   type: list
 kept_back_required:
   description: Those of them that the system cannot do without, by their priority.
