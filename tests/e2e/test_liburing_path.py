@@ -1,0 +1,80 @@
+"""liburing out of a folder on the controller: built as it stands there, again only when it changes.
+
+The archive's source package stands for a tree of one's own.
+"""
+
+import json
+import re
+import subprocess
+
+import pytest
+from support import playbook
+
+pytestmark = pytest.mark.container
+
+# On the container, where the lists of the archive are; the tree goes to standard output.
+GET_SOURCE = r"""
+set -eu
+exec 3>&1 >&2 </dev/null
+sudo apt-get update
+sudo apt-get install --yes --no-install-recommends dpkg-dev
+mkdir -p /tmp/source/lists/partial /tmp/source/cache && cd /tmp/source
+. /etc/os-release
+uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $VERSION_CODENAME")
+echo "deb-src $uri $VERSION_CODENAME main" > sources
+set -- -o Dir::Etc::sourcelist=/tmp/source/sources -o Dir::Etc::sourceparts=- \
+    -o Dir::State::lists=/tmp/source/lists -o Dir::Cache=/tmp/source/cache
+apt-get "$@" update
+apt-get "$@" source --only-source liburing
+tar -cz -C liburing-*/ --exclude=.pc . >&3
+"""
+
+
+@pytest.fixture(scope="module")
+def tree(container, tmp_path_factory):
+    """Make a git work tree of liburing on the controller, with a change that is not committed."""
+    folder = tmp_path_factory.mktemp("liburing")
+    ssh = ["ssh", "-F", container.ssh_config, container.name, GET_SOURCE]
+    packed = subprocess.run(ssh, check=True, stdout=subprocess.PIPE, timeout=300).stdout
+    subprocess.run(["tar", "-xz", "--no-same-owner", "-C", folder], input=packed, check=True)
+    git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all", "--force"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", "all"], check=True)
+    (folder / "README").write_text("changed\n")
+    return folder
+
+
+def test_a_folder_is_built_once_verified_and_its_debs_are_kept(container, tree, tmp_path):
+    variables = {"liburing_source": "path", "liburing_path": str(tree), "liburing_keep_debs": str(tmp_path)}
+    for changed in (True, False):
+        code, output = playbook(container, "liburing", "-e", json.dumps(variables))
+        assert code == 0, output
+        assert bool(re.search(r"changed=[1-9]", output)) == changed, output
+    head = subprocess.run(
+        ["git", "-C", tree, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    manifest = json.loads(container.run("cat /var/lib/uring-lab/liburing.json"))
+    assert manifest["commit"] == f"{head}+changes"
+    kept = {path.name.split("_")[0] for path in (tmp_path / container.name).glob("*.deb")}
+    assert kept == set(manifest["packages"])
+    expect = tmp_path / "expect.json"
+    expect.write_text(json.dumps(variables))
+    checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
+    assert checks.returncode == 0, checks.stdout
+
+
+def test_a_folder_that_has_changed_would_be_built_again(container, tree):
+    (tree / "README").write_text("changed again\n")
+    variables = {"liburing_source": "path", "liburing_path": str(tree)}
+    code, output = playbook(container, "liburing", "--check", "-e", json.dumps(variables))
+    assert code == 0, output
+    assert f"would build and install {tree}" in output
+
+
+def test_rollback_leaves_the_host_without_it(container):
+    before = container.run("dpkg-query --show --showformat='${Package}\\n'").split()
+    assert "liburing-dev" in before
+    code, output = playbook(container, "rollback", "--tags", "liburing")
+    assert code == 0, output
+    assert not re.search("liburing", container.run("dpkg-query --show; ls /var/lib/uring-lab"))
