@@ -3,9 +3,13 @@
  * sending, closing, time-outs and signals. One thread and one ring, or several processes with a ring each.
  *
  *   program [-r RINGS] [-5] [PORT]
+ *
  *     -r RINGS  so many rings, each in a process of its own: one for each processor is the idea. They share
- * the port (SO_REUSEPORT: the kernel gives each connection to one of them) and nothing else -5        only
- * what Linux 5.6 had, even where the kernel has more PORT      8000; 0: a free one
+ *               the port (SO_REUSEPORT: the kernel gives each connection to one of them) and nothing else
+ *
+ *     -5        only what Linux 5.6 had, even where the kernel has more
+ *
+ *     PORT      8000; 0: a free one
  *
  * To be read in this order:
  *   main.c    options, the listening sockets, the processes
