@@ -299,6 +299,8 @@ def test_the_record_survives_ctrl_c(play):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # What a shell starts in the background ignores Ctrl-C, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (play.directory / "hangs").exists() and time.monotonic() < deadline:
