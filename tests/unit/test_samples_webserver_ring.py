@@ -1,6 +1,6 @@
 """The server with everything on the ring: HTTP/1.1 by the book, no client ends it, nothing of it grows.
 
-Everything is tried with both sets of operations, that of Linux 5.6 and that of 6.0.
+Everything is tried with both sets of operations, that of Linux 5.6 and that of 6.15.
 """
 
 import contextlib
