@@ -1,14 +1,8 @@
 """What stops an upgrade by apt before it begins: made-up forecasts through the table of vars/foreseen.yml."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from played import ROOT, found
 
-ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles/release_upgrade"
 
 PLAN = {
@@ -65,36 +59,27 @@ CASES = {
     "it gets less": ({"plan": {"space_mib": -50}, "space": ("/ 110", "/ 110", "/ 110")}, None),
 }
 
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  vars_files: [ROLE/vars/main.yml, ROLE/vars/foreseen.yml]
-  tasks:
-    - ansible.builtin.set_fact:
-        told: "{{ told | default({}) | combine({item.key: {'problems': problems, 'foreseen': foreseen}}) }}"
-      vars:
-        problems: "{{ __release_upgrade_refused }}"
-        foreseen: "{{ __release_upgrade_foreseen }}"
-        __release_upgrade_hop: {to: trixie}
-        __release_upgrade_third_party: {acted: "{{ item.value.aside }}"}
-        __release_upgrade_held: {stdout_lines: "{{ item.value.held }}"}
-        __release_upgrade_fetched: "{{ item.value.fetched }}"
-        __release_upgrade_forecast: "{{ item.value.plan }}"
-        __release_upgrade_space: {stdout_lines: "{{ ['Mounted on Avail'] + item.value.space }}"}
-        __release_upgrade_missing: [trixie-backports]
-      loop: "{{ cases | dict2items }}"
-      loop_control: {label: "{{ item.key }}"}
-    - ansible.builtin.copy:
-        content: "{{ told | to_json }}"
-        dest: "{{ playbook_dir }}/told.json"
-        mode: "0644"
+TASKS = """
+- ansible.builtin.set_fact:
+    found: "{{ found | default({}) | combine({item.key: {'problems': problems, 'foreseen': foreseen}}) }}"
+  vars:
+    problems: "{{ __release_upgrade_refused }}"
+    foreseen: "{{ __release_upgrade_foreseen }}"
+    __release_upgrade_hop: {to: trixie}
+    __release_upgrade_third_party: {acted: "{{ item.value.aside }}"}
+    __release_upgrade_held: {stdout_lines: "{{ item.value.held }}"}
+    __release_upgrade_fetched: "{{ item.value.fetched }}"
+    __release_upgrade_forecast: "{{ item.value.plan }}"
+    __release_upgrade_space: {stdout_lines: "{{ ['Mounted on Avail'] + item.value.space }}"}
+    __release_upgrade_missing: [trixie-backports]
+  loop: "{{ cases | dict2items }}"
+  loop_control: {label: "{{ item.key }}"}
 """
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Return what Ansible makes of the cases: one run for all of them."""
-    folder = tmp_path_factory.mktemp("foreseen")
+    """Return what Ansible makes of the cases."""
     cases = {
         name: {
             "plan": {} if given.get("plan", {}) is None else {**PLAN, **given.get("plan", {})},
@@ -107,23 +92,8 @@ def told(tmp_path_factory):
         }
         for name, (given, _expected) in CASES.items()
     }
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
-    (folder / "play.yml").write_text(PLAY.replace("ROLE", str(ROLE)))
-    command = [Path(sys.executable).with_name("ansible-playbook"), folder / "play.yml"]
-    done = subprocess.run(
-        [*command, "-i", "localhost,", "-c", "local", "-e", f"@{folder}/cases.json"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "default",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((folder / "told.json").read_text())
+    vars_files = [ROLE / "vars/main.yml", ROLE / "vars/foreseen.yml"]
+    return found(tmp_path_factory.mktemp("foreseen"), TASKS, cases, vars_files)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,16 +5,11 @@ itself is made up here.
 """
 
 import json
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from played import ROOT, found
 
-ROOT = Path(__file__).parents[2]
 RUNNING = "6.1.0-49-amd64"
 NEW = "5.6.0-050600-generic"
 
@@ -159,54 +154,32 @@ HOSTS = {
     ),
 }
 
-PLAY = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - ansible.builtin.include_role:
-        name: kernel
-        tasks_from: problems
-        public: true
-      vars:
-        __kernel_state: {}
-    - ansible.builtin.set_fact:
-        found: "{{ found | default({}) | combine({item.key: __kernel_problems}) }}"
-      vars: VARIABLES
-      loop: "{{ hosts | dict2items }}"
-      loop_control:
-        label: "{{ item.key }}"
-    - ansible.builtin.copy:
-        content: "{{ found | to_json }}"
-        dest: "{{ playbook_dir }}/found.json"
-        mode: "0644"
+TASKS = """
+- ansible.builtin.include_role:
+    name: kernel
+    tasks_from: problems
+    public: true
+  vars:
+    __kernel_state: {}
+- ansible.builtin.set_fact:
+    found: "{{ found | default({}) | combine({item.key: __kernel_problems}) }}"
+  vars: VARIABLES
+  loop: "{{ cases | dict2items }}"
+  loop_control:
+    label: "{{ item.key }}"
 """
 
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory):
-    """Return what Ansible makes of the table, by host: one run for all of them."""
-    folder = tmp_path_factory.mktemp("problems")
+    """Return what Ansible makes of the table, by host."""
     hosts = {name: variables for name, (variables, _expected) in HOSTS.items()}
-    (folder / "hosts.json").write_text(json.dumps({"hosts": hosts}))
     # What a host does not say stays undefined for it.
     names = sorted({name for variables in hosts.values() for name in variables})
     variables = {name: f"{{{{ item.value.{name} }}}}" for name in names}
-    (folder / "play.yml").write_text(PLAY.replace("VARIABLES", json.dumps(variables)))
-    command = [Path(sys.executable).with_name("ansible-playbook"), folder / "play.yml"]
-    done = subprocess.run(
-        [*command, "-i", "localhost,", "-c", "local", "-e", f"@{folder}/hosts.json"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "default",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        },
-        check=False,
-        capture_output=True,
-        text=True,
+    return found(
+        tmp_path_factory.mktemp("problems"), TASKS.replace("VARIABLES", json.dumps(variables)), hosts
     )
-    assert done.returncode == 0, re.findall("fatal: .*\n.*\n.*", done.stdout)[:3] or done.stderr
-    return json.loads((folder / "found.json").read_text())
 
 
 @pytest.mark.parametrize("name", HOSTS)
