@@ -44,7 +44,9 @@ def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[s
 
     """
     left_out: dict[str, str] = {}
-    roots = {"ours": ROOT / "samples"}
+    # A copy of the whole, since one may use a file of another's.
+    ours = shutil.copytree(ROOT / "samples", folder / "ours", ignore=shutil.ignore_patterns("program"))
+    roots = {"ours": ours}
     try:
         roots["upstream"] = clone(folder / "upstream", upstream)
     except BenchError as problem:
@@ -55,7 +57,7 @@ def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[s
             continue
         name = entry["name"] if entry["source"] == "ours" else f"{entry['source']} {entry['name']}"
         try:
-            path = build(entry, roots[entry["source"]], folder / "built" / entry["source"] / entry["name"])
+            path = build(entry, roots[entry["source"]])
         except BenchError as problem:
             left_out[name] = str(problem)
         else:
@@ -88,9 +90,9 @@ def clone(folder: Path, repository: str | None) -> Path:
     return folder
 
 
-def build(entry: dict, root: Path, folder: Path) -> Path:
-    """Build one sample in a copy of its folder; return the executable. Raises BenchError."""
-    shutil.copytree(root / entry["directory"], folder, ignore=shutil.ignore_patterns("program"))
+def build(entry: dict, root: Path) -> Path:
+    """Build one sample; return the executable. Raises BenchError."""
+    folder = root / entry["directory"]
     try:
         answer = subprocess.run(
             entry["build"], cwd=folder, capture_output=True, text=True, timeout=BUILD_TIME

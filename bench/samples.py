@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,8 +87,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
         say(f"left out: {name}: {reason}")
     about = describe(arguments, server)
     network.leave()
-    every = (chosen(case, arguments.filter) for case in all_cases(built, folder, arguments.seconds))
-    cases = [case for case in every if case]
+    every = [*files.cases(built, folder), *servers.cases(built, server, folder, arguments.seconds)]
+    cases = [kept for case in every if (kept := chosen(case, arguments.filter))]
     if not cases:
         raise BenchError(f"nothing has {arguments.filter.pattern!r} in its name")
     results: list[rounds.Result] = []
@@ -103,12 +102,6 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
         if results:
             write(results, about, left_out)
     return 0
-
-
-def all_cases(built: list[programs.Program], folder: Path, seconds: int) -> Iterator[rounds.Case]:
-    """Give every case there is."""
-    yield from files.cases(built, folder)
-    yield from servers.cases(built, folder, seconds)
 
 
 def chosen(case: rounds.Case, pattern: re.Pattern) -> rounds.Case | None:

@@ -56,11 +56,11 @@ def make_public(folder: Path) -> Path:
     return public.parent
 
 
-def cases(programs: list[Program], folder: Path, seconds: int) -> Iterator[Case]:
+def cases(programs: list[Program], nginx_program: Path, folder: Path, seconds: int) -> Iterator[Case]:
     """Give the cases. folder: with place for the servers' files; seconds: of load in a turn."""
     served = make_public(folder)
     # A copy: the user without rights may not look into our home, where an unpacked one is.
-    program = Path(shutil.copy(nginx.find(), folder / "nginx"))
+    program = Path(shutil.copy(nginx_program, folder / "nginx"))
     ports = iter(range(8001, 8100))
     make_nginx = functools.partial(_nginx, program, folder, served, ports)
 

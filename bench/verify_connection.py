@@ -4,11 +4,12 @@ Usage: python -m bench.verify_connection HOST --ssh-config FILE [--rounds 15] [-
 """
 
 import argparse
-import itertools
+import functools
 import statistics
 import sys
 import time
 
+from bench.rounds import Case, Figures, Result, measure, summary
 from tests.verify import connection
 
 
@@ -29,28 +30,22 @@ def main() -> int:
         help="commands a round, as a verification has (default: %(default)s)",
     )
     arguments = parser.parse_args()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in connection.CONNECTIONS}
+    turns = {name: functools.partial(turn, name, arguments) for name in connection.CONNECTIONS}
+    case = Case("verification", arguments.host, connection.CONNECTIONS[-1], "time", turns)
     try:
-        for number in range(arguments.rounds + 1):
-            # Who goes first changes from round to round; the first round only warms up.
-            for name in itertools.chain(
-                connection.CONNECTIONS[number % 2 :], connection.CONNECTIONS[: number % 2]
-            ):
-                measured = measure(name, arguments)
-                if number:
-                    times[name].append(measured)
+        result = measure(case, arguments.rounds, lambda detail: None)
     except connection.UnreachableError as problem:
         print(problem, file=sys.stderr)
         return 1
-    show(times)
+    show(result)
     return 0
 
 
-def measure(name: str, arguments: argparse.Namespace) -> tuple[float, float]:
+def turn(name: str, arguments: argparse.Namespace) -> Figures:
     """Run one round over a new connection.
 
     Returns:
-        Seconds for the connection with its first command, and for all of the round.
+        `connected`: seconds for the connection with its first command; `time`: for all of the round.
 
     """
     with connection.control_directory() as directory:
@@ -62,25 +57,24 @@ def measure(name: str, arguments: argparse.Namespace) -> tuple[float, float]:
             host.run("cat /etc/os-release")
         end = time.perf_counter()
         connection.close_host(host)
-    return connected - start, end - start
+    return {"connected": connected - start, "time": end - start}
 
 
-def show(times: dict[str, list[tuple[float, float]]]) -> None:
+def show(result: Result) -> None:
     """Print the medians, the spread, and how the two compare."""
-    totals = {name: statistics.median(total for _, total in rounds) for name, rounds in times.items()}
-    for name, rounds in times.items():
-        first = statistics.median(connected for connected, _ in rounds)
-        quartiles = statistics.quantiles((total for _, total in rounds), n=4)
+    rows = summary(result)
+    for name, rounds in result.rounds.items():
+        first = rows[name]["connected"]
+        quartiles = statistics.quantiles((one["time"] for one in rounds), n=4)
         print(
-            f"{name:9} median {totals[name] * 1000:6.0f} ms a round"
+            f"{name:9} median {rows[name]['time'] * 1000:6.0f} ms a round"
             f" (half of them between {quartiles[0] * 1000:.0f} and {quartiles[2] * 1000:.0f}),"
             f" connection and first command {first * 1000:.0f} ms"
         )
     default, other = connection.CONNECTIONS
-    wins = sum(ours[1] < theirs[1] for ours, theirs in zip(times[default], times[other], strict=True))
     print(
-        f"{other} / {default} = {totals[other] / totals[default]:.2f}, "
-        f"{default} was faster in {wins} of {len(times[default])} rounds"
+        f"{other} / {default} = {1 / rows[default]['ratio']:.2f}, "
+        f"{default} was faster in {rows[default]['won']} of {len(result.rounds[default])} rounds"
     )
 
 
