@@ -46,8 +46,8 @@ chroot . grub-mkconfig -o /boot/grub/grub.cfg >&2
 mv usr/sbin/grub-probe.real usr/sbin/grub-probe
 chroot . grub-editenv /boot/grub/grubenv create
 
-# Where grub-install leaves it too: by that GRUB's package, from 2.12 on, knows that it is to run it when it is upgraded.
-# After this GRUB goes on to `normal` by itself, which reads the lists of modules and then grub.cfg in $prefix.
+# After this GRUB goes on to `normal` by itself, which reads the lists of modules and then grub.cfg in $prefix. It lies
+# where grub-install leaves it: by that, from 2.12 on, GRUB's package knows that it is to run that when it is upgraded.
 cat >tmp/early.cfg <<EARLY
 search.fs_uuid $uuid root
 set prefix=(\$root)/boot/grub

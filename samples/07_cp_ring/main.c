@@ -211,8 +211,7 @@ static void open_files(struct copy *copy)
     copy->stated = copy->splices ? source.st_size : 0;
 }
 
-/* Gives each lane its two ways. The pipes are as large as we may have them: a smaller one is filled in part.
- */
+/* Gives each lane its two ways. The pipes are as large as allowed; a smaller one is filled in part. */
 static void make_lanes(struct copy *copy)
 {
     static char memory[LANES][LANE_BYTES]; /* costs nothing until it is used */

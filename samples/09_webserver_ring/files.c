@@ -8,8 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#ifndef RESOLVE_BENEATH /* where the headers are older than liburing's struct open_how: values of openat2(2) \
-                         */
+#ifndef RESOLVE_BENEATH /* headers older than liburing's struct open_how: the values of openat2(2) */
 #define RESOLVE_NO_MAGICLINKS 0x02
 #define RESOLVE_BENEATH       0x08
 #endif

@@ -48,8 +48,7 @@ void files_init(int folder);
 struct file *files_take(const char *path, long long now);
 void files_release(struct file *file);
 
-/* Takes a completion of kind OPEN, STAT or LOAD. True: the file is ready now, and those who wait can be told.
- */
+/* Takes a completion of kind OPEN, STAT or LOAD. True: the file is ready now, and who waits can be told. */
 bool files_advance(struct file *file, enum kind kind, int result);
 
 /* Closes what nobody uses and nobody would be given any more. */

@@ -234,8 +234,7 @@ void ring_accept(int listener, unsigned free_places)
 void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *owner)
 {
     struct io_uring_sqe *request;
-    if (!polls_itself) { /* on 5.6, a RECV that has to wait holds a thread of the kernel; a POLL_ADD does not
-                          */
+    if (!polls_itself) { /* on 5.6 a RECV that waits holds a thread of the kernel, a POLL_ADD does not */
         request = ring_request_linked();
         io_uring_prep_poll_add(request, socket, POLLIN);
         request->flags |= IOSQE_IO_LINK;

@@ -38,8 +38,7 @@ extern struct io_uring ring;
 /* Whether the later set is in use. */
 extern bool ring_is_modern;
 
-/* Makes the ring. `oldest`: take the set of 5.6 even where there is the other. Ends the program if it cannot.
- */
+/* Makes the ring. `oldest`: take the set of 5.6 although there is the other. Ends the program on failure. */
 void ring_init(bool oldest);
 
 /* Ends the program with a message if this machine has no io_uring for us. */
@@ -81,8 +80,7 @@ void ring_read_and_send(int file, void *memory, size_t wanted, off_t offset, int
 /* No more will be sent. Completes as SHUTDOWN. */
 void ring_shutdown(int socket, void *owner);
 
-/* Ends a request of this kind and owner early: it completes with -ECANCELED, or as if nothing had been asked.
- */
+/* Ends a request of this kind and owner early: it completes with -ECANCELED, or as if nothing was asked. */
 void ring_cancel(enum kind kind, void *owner);
 
 void ring_close_socket(int socket);

@@ -139,8 +139,7 @@ static void drop_held(struct connection *c)
         ring_return(c->held_first);
 }
 
-/* The client has sent more than can be looked at now. It is held, and no more is asked for until it is used.
- */
+/* The client has sent more than can be looked at now. It is held; until it is used no more is asked for. */
 static void hold(struct connection *c, uint16_t number, size_t length)
 {
     held[number].next = NO_BUFFER;

@@ -40,7 +40,7 @@ def test_check_says_what_would_be_done_and_does_nothing(host):
     assert "Held, and left as they are: lz4" in output
     assert "would upgrade to 13" in output.split("=>")[1]
     assert host.looks() == before
-    assert host.run("sudo ls -A /root/.ansible 2>/dev/null || true") == ""
+    assert host.run("sudo ls -A ~root/.ansible 2>/dev/null || true") == ""
 
 
 @pytest.fixture(scope="module")
