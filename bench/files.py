@@ -34,7 +34,7 @@ class Work:
 
     size, count: bytes of a file, and how many there are
     cold: put them out of the page cache before each run
-    output: `null` (/dev/null), `pipe` (to another cat), or `file` (its last argument, as cp has it)
+    output: `null` (/dev/null), `pipe` (to another cat), `file`, or `argument` (a file by its name, as cp has it)
     """
 
     size: int
@@ -55,10 +55,11 @@ def cases(programs: list[Program], folder: Path) -> Iterator[Case]:
     for title, label, commands, work in (
         ("cat", "512 MiB, warm", cats, Work(LARGE, 1, False, "null")),
         ("cat", "512 MiB, warm, to a pipe", cats, Work(LARGE, 1, False, "pipe")),
+        ("cat", "512 MiB, warm, to a file", cats, Work(LARGE, 1, False, "file")),
         ("cat", "512 MiB, cold", cats, Work(LARGE, 1, True, "null")),
         ("cat", "256 files of 1 MiB, warm", cats_of_small, Work(SMALL, SMALL_COUNT, False, "null")),
-        ("cp", "512 MiB, warm", cps, Work(LARGE, 1, False, "file")),
-        ("cp", "512 MiB, cold", cps, Work(LARGE, 1, True, "file")),
+        ("cp", "512 MiB, warm", cps, Work(LARGE, 1, False, "argument")),
+        ("cp", "512 MiB, cold", cps, Work(LARGE, 1, True, "argument")),
     ):
         turns: dict[str, Callable[[], Figures]] = {
             name: functools.partial(turn, command, work, place) for name, command in commands.items()
@@ -84,6 +85,7 @@ def inputs(folder: Path, size: int, count: int) -> tuple[Path, ...]:
                 file.write(os.urandom(MIB))
             file.flush()
             os.fsync(file.fileno())  # the page cache gives up only what the disk has
+        processes.give(path)  # whether a file is in the page cache the kernel tells its owner alone
     return paths
 
 
@@ -145,7 +147,7 @@ def turn(command: list[str], work: Work, folder: Path) -> Figures:
 
     """
     files = inputs(folder, work.size, work.count)
-    check(tuple(command), files, work.output == "file", folder)
+    check(tuple(command), files, work.output == "argument", folder)
     runs = sorted(run(command, work, files, folder) for _ in range(RUNS))
     seconds, cpu = runs[len(runs) // 2]
     return {"time": seconds, "cpu": cpu}
@@ -156,16 +158,16 @@ def run(command: list[str], work: Work, files: tuple[Path, ...], folder: Path) -
     if work.cold:
         evict(files)
     destination = folder / "copy"
-    arguments = [*command, *map(str, files), *([str(destination)] if work.output == "file" else [])]
+    arguments = [*command, *map(str, files), *([str(destination)] if work.output == "argument" else [])]
     reader = None
-    with Path(os.devnull).open("wb") as null:
+    with (destination if work.output == "file" else Path(os.devnull)).open("wb") as output:
         if work.output == "pipe":
-            reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=null)
+            reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=output)
         started = time.perf_counter()
         process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
-            stdout=reader.stdin if reader else null,
+            stdout=reader.stdin if reader else output,
             stderr=subprocess.DEVNULL,
             **processes.unprivileged(),
         )
@@ -187,7 +189,7 @@ def run(command: list[str], work: Work, files: tuple[Path, ...], folder: Path) -
     try:
         if process.returncode:
             raise BenchError(f"exit status {process.returncode}")
-        if work.output == "file" and destination.stat().st_size != work.size * work.count:
+        if work.output in ("file", "argument") and destination.stat().st_size != work.size * work.count:
             raise BenchError("the copy is not as long as the file")
     finally:
         destination.unlink(missing_ok=True)

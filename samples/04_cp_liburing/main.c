@@ -146,7 +146,9 @@ static void open_files(struct copy *copy)
         err(EXIT_FAILURE, "%s", copy->target_name);
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         errx(EXIT_FAILURE, "%s: is the same file as %s", copy->target_name, copy->source_name);
-    if (S_ISREG(target.st_mode) && ftruncate(copy->target, 0) != 0)
+    /* Only if there is something in it: what ext4 has cut to nothing it writes to the disk when it is closed.
+     */
+    if (S_ISREG(target.st_mode) && target.st_size > 0 && ftruncate(copy->target, 0) != 0)
         err(EXIT_FAILURE, "%s", copy->target_name);
 
     /* Pipes and devices have no offsets: one request at a time keeps the order. */

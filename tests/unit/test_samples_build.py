@@ -59,7 +59,8 @@ def _build_folder() -> tempfile.TemporaryDirectory:
 def program(name: str, *edit: str) -> Path:
     """Build one of our samples by the catalog's line, warnings being errors; return the executable.
 
-    edit: a text that stands once in its sources, and what to put in its place; nothing: as it is.
+    edit: a text that stands once in its sources, and what to put in its place, perhaps another such pair, and
+    so on; nothing: as it is.
     Skips the calling test, saying why, where the compiler, LuaJIT, liburing's headers or io_uring is missing.
     """
     sample = next(sample for sample in OURS if sample["name"] == name)
@@ -77,11 +78,11 @@ def program(name: str, *edit: str) -> Path:
     root = Path(tempfile.mkdtemp(dir=_build_folder().name))
     shutil.copytree(SAMPLES, root, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True)
     folder = root / sample["directory"]
-    if edit:
+    for old, new in zip(edit[::2], edit[1::2], strict=True):
         sources = {file: file.read_text() for file in folder.iterdir() if file.is_file()}
-        places = [file for file, text in sources.items() for _ in range(text.count(edit[0]))]
-        assert len(places) == 1, f"{edit[0]!r} has to stand in the sources of {name} once"
-        places[0].write_text(sources[places[0]].replace(*edit))
+        places = [file for file, text in sources.items() for _ in range(text.count(old))]
+        assert len(places) == 1, f"{old!r} has to stand in the sources of {name} once"
+        places[0].write_text(sources[places[0]].replace(old, new))
     build = [*sample["build"], "-Werror"] if compiled else sample["build"]
     build = subprocess.run(build, cwd=folder, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr

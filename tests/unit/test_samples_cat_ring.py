@@ -11,6 +11,7 @@ from test_samples_build import program
 from test_samples_cat import binary
 
 BLOCK = 128 * 1024  # DEPTH of them are in flight
+FILE_BLOCK = 1024**2  # that of an output that is a file
 
 
 def run(*files, **options):
@@ -59,6 +60,16 @@ def test_output_file_is_written_from_its_position_on(mode, file, tmp_path):
             stream.seek(3)
         assert subprocess.run([program("06_cat_ring"), file], stdout=stream, timeout=30).returncode == 0
     assert output.read_bytes() == {"wb": b"", "ab": b"before", "r+b": b"bef"}[mode] + binary(1_000_001)
+
+
+@pytest.mark.parametrize("size", [FILE_BLOCK - 1, FILE_BLOCK, FILE_BLOCK + 1, 4 * FILE_BLOCK, 9_000_001])
+def test_output_file_takes_large_blocks_in_order(size, tmp_path):
+    files = [tmp_path / "first", tmp_path / "second"]
+    files[0].write_bytes(binary(size))
+    files[1].write_bytes(binary(BLOCK + 1))
+    with (tmp_path / "output").open("wb") as stream:
+        assert subprocess.run([program("06_cat_ring"), *files], stdout=stream, timeout=30).returncode == 0
+    assert (tmp_path / "output").read_bytes() == binary(size) + binary(BLOCK + 1)
 
 
 @pytest.mark.parametrize("mode", ["ab", "r+b"])

@@ -12,7 +12,7 @@ from test_samples_cat import SYS_FILE, binary
 
 pytestmark = pytest.mark.parametrize("name", ["04_cp_liburing", "07_cp_ring"])
 
-#: Around one block (128 and 256 KiB) and around all that can be in flight (2 MiB in both).
+#: Around one block (128 KiB and 1 MiB) and around all that can be in flight (2 and 8 MiB).
 SIZES = [
     0,
     1,
@@ -21,10 +21,12 @@ SIZES = [
     128 * 1024 - 1,
     128 * 1024,
     128 * 1024 + 1,
-    256 * 1024 + 1,
+    1024**2,
+    1024**2 + 1,
     2 * 1024**2,
     2 * 1024**2 + 1,
-    9_000_000,
+    8 * 1024**2 + 1,
+    20_000_000,
 ]
 
 
@@ -108,7 +110,7 @@ def test_full_disk_in_the_middle_is_reported(name, source, tmp_path):
     """A limit on the file's size stands in for a full disk: the write is short, and the next one fails."""
     destination = tmp_path / "destination"
     limit = 200_001
-    command = f"trap '' XFSZ; exec {program('04_cp_liburing')} {source} {destination}"
+    command = f"trap '' XFSZ; exec {program(name)} {source} {destination}"
     done = subprocess.run(
         ["sh", "-c", command],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),

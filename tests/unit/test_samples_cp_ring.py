@@ -1,5 +1,6 @@
-"""What our cp through pipes does beyond the other: holes, links, and the way round what cannot be spliced."""
+"""What our cp on two processors does beyond the other: holes, links, and reading past the page cache."""
 
+import os
 import resource
 import subprocess
 
@@ -8,8 +9,11 @@ from test_samples_build import program
 from test_samples_cat import SYS_FILE, binary
 
 MIB = 1024**2
-#: An edit that makes the kernel refuse every splice, as one before 5.7 does.
-REFUSED = ("splice_flags = 0;", "splice_flags = ~0u;")
+SIZE = 9 * MIB + 5001
+#: Edits that make every part be taken for one that is not in the page cache, and the kernel refuse to read it
+#: past that, as some file systems do.
+DIRECT = ("return cached * 2 < pages;", "return cached <= pages;")
+REFUSED = ("copy->direct, lane->memory,", "copy->direct, lane->memory + 1,")
 
 
 def cp(source, destination, *edit, **options):
@@ -24,7 +28,7 @@ def paths(tmp_path):
     return tmp_path / "source", tmp_path / "destination"
 
 
-@pytest.mark.parametrize("edit", [(), REFUSED], ids=["spliced", "not spliced"])
+@pytest.mark.parametrize("edit", [(), DIRECT], ids=["cached", "past the cache"])
 @pytest.mark.parametrize(
     ("islands", "size"),
     [
@@ -52,26 +56,55 @@ def test_holes_stay_holes(edit, islands, size, paths):
     )
 
 
-@pytest.mark.parametrize("size", [1, 4097, 256 * 1024 + 1, 5_000_001])
-def test_file_that_cannot_be_spliced_is_read_and_written(size, paths):
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, MIB - 1, MIB, MIB + 1, 9 * MIB + 5001])
+@pytest.mark.parametrize("edits", [DIRECT, DIRECT + REFUSED], ids=["taken", "refused"])
+def test_copy_past_the_page_cache_is_identical(edits, size, paths):
+    """A read of whole blocks brings less at the end of a file, and where it is refused there is another."""
     paths[0].write_bytes(binary(size))
-    assert cp(*paths, *REFUSED) == (0, "")
+    assert cp(*paths, *edits) == (0, "")
     assert paths[1].read_bytes() == binary(size)
 
 
-def test_pipe_that_loses_its_bytes_is_done_without(paths):
-    """The target refuses a splice: what is in the pipe by then has to be read once more."""
-    paths[0].write_bytes(binary(5_000_001))
-    edit = ("copy->target, offset, length, splice_flags", "copy->target, offset, length, ~0u")
-    assert cp(*paths, *edit) == (0, "")
-    assert paths[1].read_bytes() == binary(5_000_001)
+@pytest.mark.parametrize("edits", [(), DIRECT], ids=["cached", "past the cache"])
+@pytest.mark.parametrize("more", [1, 1000, 2 * MIB])
+def test_file_that_has_grown_is_copied_to_its_new_end(edits, more, paths):
+    """A read of whole blocks may then bring more than was known of."""
+    paths[0].write_bytes(binary(SIZE))
+    grown = ("? source.st_size :", f"? source.st_size - {more} :")
+    assert cp(*paths, *grown, *edits) == (0, "")
+    assert paths[1].read_bytes() == binary(SIZE)
 
 
-def test_small_pipes_do(paths):
-    """As an unprivileged user has them who has many pipes already: two pages each."""
-    paths[0].write_bytes(binary(3_000_001))
-    assert cp(*paths, "F_SETPIPE_SZ, (int)LANE_BYTES", "F_SETPIPE_SZ, 4096") == (0, "")
-    assert paths[1].read_bytes() == binary(3_000_001)
+def test_what_is_not_in_memory_is_not_brought_there(paths):
+    """Nor is it read twice, once to look and once to copy."""
+    evicted(paths[0])
+    if resident(paths[0]):
+        pytest.skip("this file system keeps its files in memory")
+    assert cp(*paths) == (0, "")
+    assert paths[1].read_bytes() == binary(SIZE)
+    assert resident(paths[0]) < SIZE / 2
+
+
+def test_what_is_in_memory_is_taken_from_there(paths):
+    paths[0].write_bytes(binary(SIZE))
+    assert cp(*paths, "return cached * 2 < pages;", "return cached * 2 < pages && (abort(), true);") == (
+        0,
+        "",
+    )
+    assert paths[1].read_bytes() == binary(SIZE)
+
+
+def evicted(path):
+    path.write_bytes(binary(SIZE))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def resident(path):
+    """Return how many bytes of a file are in the page cache."""
+    answer = subprocess.run(["fincore", "-bno", "RES", path], capture_output=True, text=True, check=True)
+    return int(answer.stdout)
 
 
 def test_present_destination_keeps_its_mode_and_a_new_one_gets_no_set_id_bits(paths):

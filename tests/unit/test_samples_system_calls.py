@@ -61,6 +61,8 @@ class Trace:
             if not call:
                 continue
             kinds = [kind.split(":")[0] for kind in DESCRIPTOR.findall(call[2])]
+            if call[1] == "mmap" and "PROT_NONE" in call[2]:
+                continue  # nothing can be read by it
             if call[1].startswith("io_uring") or {*map(str, payload)} & {*kinds}:
                 found[call[1]] += 1
         return found
