@@ -34,7 +34,7 @@ class Work:
 
     size, count: bytes of a file, and how many there are
     cold: put them out of the page cache before each run
-    output: `null` (/dev/null), `pipe` (to another cat), `file`, or `argument` (a file by its name, as cp has it)
+    output: `null` (/dev/null), `pipe` (to another cat), `file`, or `argument` (a file, by name, as for cp)
     """
 
     size: int

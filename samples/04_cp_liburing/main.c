@@ -16,8 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define DEPTH       16
-#define BLOCK_BYTES ((size_t)128 * 1024)
+#define DEPTH       8
+#define BLOCK_BYTES ((size_t)512 * 1024)
 
 struct block {
     off_t offset;     /* in both files */
