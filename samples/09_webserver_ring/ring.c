@@ -163,16 +163,17 @@ static bool has_operation(unsigned number)
     return number <= answer.probe.last_op && answer.probe.ops[number].flags & IO_URING_OP_SUPPORTED;
 }
 
-static void make_ring(void)
+static void make_ring(bool oldest)
 {
     struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
     int made = -EINVAL;
 #if HEADERS_ARE_MODERN
     /* One thread asks and is told when it waits, not in between (6.1): completions come in batches. */
     params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-    made = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
+    if (!oldest)
+        made = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
 #endif
-    if (made == -EINVAL) { /* the kernel does not know those */
+    if (made == -EINVAL) { /* the kernel does not know those, or is not asked */
         params = (struct io_uring_params){.flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
         made = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
     }
@@ -182,27 +183,25 @@ static void make_ring(void)
              : made == -EINVAL
                  ? "Linux 5.6 is needed"
                  : "this kernel has none, or sysctl kernel.io_uring_disabled or seccomp deny it");
-    polls_itself = params.features & IORING_FEAT_FAST_POLL;
+    polls_itself = !oldest && params.features & IORING_FEAT_FAST_POLL;
     if (!has_operation(IORING_OP_OPENAT2))
         errx(EXIT_FAILURE, "io_uring: OPENAT2 is missing (Linux 5.6 is needed)");
 }
 
 void ring_check(void)
 {
-    make_ring();
+    make_ring(true);
     io_uring_queue_exit(&ring);
 }
 
 void ring_init(bool oldest)
 {
-    make_ring();
-    if (oldest)
-        polls_itself = false;
+    make_ring(oldest);
 #if HEADERS_ARE_MODERN
     /*
-     * All of the set is in 6.1, and there it is not to be relied on: a SEND that waits for room beside a
-     * RECEIVE in flight was never told of it, and a slow client got 300 KiB of 8 MiB. 6.18 does it right.
-     * What is between was not tried, so the kernel has to know an operation of 6.15.
+     * All of the set is in 6.1, and neither there nor in 6.12 is it to be relied on: a SEND that waits for
+     * room beside a RECEIVE in flight was never told of it, and a slow client got 300 KiB of 8 MiB. 6.18 does
+     * it right. What is between was not tried, so the kernel has to know an operation of 6.15.
      */
     if (!oldest && has_operation(OPERATION_OF_6_15))
         ring_is_modern = use_modern_set();

@@ -1,445 +1,39 @@
 /*
- * What happens to a connection, as a state machine. Its state says what it is about; what it waits for are
- * the requests that it has in flight, and `pending` counts them: only when there are none may its place be
- * reused.
- *
- *   IDLE       a request has to arrive, or the rest of it
- *   OPENING    the file that it names is being opened, by this connection or by another
- *   ANSWERING  the head of the answer is sent, and the file block by block: READ and SEND in one go
- *   DRAINING   it was told that this was the last answer; what it still sends is thrown away
- *   CLOSING    everything in flight has been cancelled, and has to come back
- *
- * Memory is a fixed number of places: none is allocated, so none can leak. Where all are taken, no connection
- * is accepted until one ends.
+ * The loop: accepts, hands each completion to what it belongs to, looks after deadlines once a second, and
+ * ends on a signal. All of these are requests on the ring too.
  */
 #define _GNU_SOURCE
 #include "server.h"
 
 #include <err.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <time.h>
 
+#include "connection.h"
 #include "files.h"
 #include "http.h"
 #include "ring.h"
 
-#define OUTPUT_BYTES ((size_t)64 * 1024)
-#define COPIED_BYTES ((off_t)4096) /* up to here it is cheaper to copy a kept content behind the head */
+#define STOP_PATIENCE (5 * 1000) /* milliseconds, for what has been begun to end */
+#define NOT_PAUSED    UINT_MAX
 
-/* Milliseconds. */
-#define REQUEST_PATIENCE (10 * 1000) /* for a whole request, from its first byte on */
-#define IDLE_PATIENCE    (30 * 1000) /* for its first byte */
-#define ANSWER_PATIENCE  (10 * 1000) /* for a piece of the answer to be taken */
-#define DRAIN_PATIENCE   (5 * 1000)  /* for the client to close, and for the server to end */
-
-enum state { FREE, IDLE, OPENING, ANSWERING, DRAINING, CLOSING };
-
-#define NO_BUFFER UINT16_MAX
-
-struct connection {
-    _Alignas(1 << KIND_BITS) enum state state;
-    int socket;
-    unsigned pending;
-    bool receiving; /* a RECEIVE is in flight, and who cancels it does so once */
-    bool cancelled;
-    bool own_memory; /* lent buffers have run out: the next RECEIVE is into `input` */
-    bool ended;      /* the client sends no more */
-    bool linger; /* it may still be sending: closing at once would reset the connection and lose the answer */
-    bool reading; /* a READ and its SEND are in flight */
-    bool cut;     /* the READ brought less, so that its SEND is not done */
-    long long deadline;
-
-    size_t input_length;            /* bytes in `input`, */
-    size_t head_length;             /* of which the request being answered takes so many */
-    uint16_t held_first, held_last; /* lent buffers whose content has no place in `input` yet */
-    struct request request;
-    struct file *file;
-    struct connection *next_waiting;
-
-    off_t offset, remaining; /* of the file: where the next block begins, and how much there is to read */
-    size_t wanted;           /* the block being read */
-    size_t output_length, sent;
-    struct iovec parts[2]; /* the head, and what is kept of the file */
-    struct msghdr message;
-
-    char input[HTTP_MAX_HEAD];
-    char output[OUTPUT_BYTES];
-};
-
-static struct connection connections[MAX_CONNECTIONS];
-static struct connection *idle[MAX_CONNECTIONS];
-static unsigned idle_count;
 static int listener;
-static bool accepting, accepting_cancelled, accepting_paused, stopping;
-static long long now, stop_deadline;
-
-/* A lent buffer that is held: what is in it, and the next one of the same connection. */
-static struct {
-    uint16_t next, from, length;
-} held[LENT_BUFFERS];
-
-static void advance(struct connection *c);
-static void close_connection(struct connection *c);
-
-/* Errors that say no more than "once again". */
-static bool is_passing(int error)
-{
-    return error == -EINTR || error == -EAGAIN;
-}
-
-/* ---- receiving ---- */
-
-static void start_receiving(struct connection *c)
-{
-    if (c->receiving || c->ended)
-        return;
-    bool keep = c->state == IDLE; /* when draining, it is only to be thrown away */
-    size_t from = keep ? c->input_length : 0;
-    ring_receive(c->socket, c->input + from, sizeof(c->input) - from, c->own_memory, c);
-    c->receiving = true;
-    c->cancelled = false;
-    c->pending++;
-}
-
-static void stop_receiving(struct connection *c)
-{
-    if (c->receiving && !c->cancelled)
-        ring_cancel(RECEIVE, c);
-    c->cancelled = true;
-}
-
-/* Moves what is held to where requests are read from, as far as there is room. */
-static void take_held(struct connection *c)
-{
-    while (c->held_first != NO_BUFFER && c->input_length < sizeof(c->input)) {
-        uint16_t number = c->held_first;
-        size_t room = sizeof(c->input) - c->input_length;
-        size_t part = held[number].length < room ? held[number].length : room;
-        memcpy(c->input + c->input_length, ring_buffer(number) + held[number].from, part);
-        c->input_length += part;
-        held[number].from += (uint16_t)part;
-        held[number].length -= (uint16_t)part;
-        if (held[number].length > 0)
-            return;
-        c->held_first = held[number].next;
-        ring_return(number);
-    }
-}
-
-static void drop_held(struct connection *c)
-{
-    for (; c->held_first != NO_BUFFER; c->held_first = held[c->held_first].next)
-        ring_return(c->held_first);
-}
-
-/* The client has sent more than can be looked at now. It is held; until it is used no more is asked for. */
-static void hold(struct connection *c, uint16_t number, size_t length)
-{
-    held[number].next = NO_BUFFER;
-    held[number].from = 0;
-    held[number].length = (uint16_t)length;
-    if (c->held_first == NO_BUFFER)
-        c->held_first = number;
-    else
-        held[c->held_last].next = number;
-    c->held_last = number;
-    take_held(c);
-    if (c->held_first != NO_BUFFER)
-        stop_receiving(c);
-}
-
-static void received(struct connection *c, int result, unsigned flags)
-{
-    bool useful = c->state != DRAINING && c->state != CLOSING;
-    if (result > 0 && c->state == IDLE && c->input_length == 0)
-        c->deadline = now + REQUEST_PATIENCE;
-    if (!(flags & GOES_ON)) {
-        c->receiving = false;
-        c->own_memory = result == -ENOBUFS;
-        c->pending--;
-    }
-    if (flags & HAS_BUFFER) {
-        uint16_t number = (uint16_t)(flags >> BUFFER_SHIFT);
-        if (result > 0 && useful)
-            hold(c, number, (size_t)result);
-        else
-            ring_return(number);
-    } else if (result > 0 && useful) {
-        c->input_length += (size_t)result;
-    }
-    if (result == 0) {
-        c->ended = true;
-    } else if (result < 0 && result != -ENOBUFS && result != -ECANCELED && !is_passing(result)) {
-        c->ended = true; /* reset: an answer in flight will find that out for itself */
-        if (c->state == IDLE)
-            close_connection(c);
-    }
-    if (c->state == IDLE || c->state == DRAINING || c->state == CLOSING)
-        advance(c);
-}
-
-/* ---- answering ---- */
-
-/* Queues the next piece of the answer. False: there is none. */
-static bool send_more(struct connection *c)
-{
-    if (c->sent == c->output_length)
-        c->sent = c->output_length = 0;
-    const char *content = c->remaining > 0 ? c->file->content : NULL;
-    size_t room = OUTPUT_BYTES - c->output_length;
-    if (content && c->remaining <= COPIED_BYTES && room >= COPIED_BYTES) {
-        memcpy(c->output + c->output_length, content + c->offset, (size_t)c->remaining);
-        c->output_length += (size_t)c->remaining;
-        c->remaining = 0;
-        content = NULL;
-    }
-    if (content) {
-        c->parts[0] = (struct iovec){c->output + c->sent, c->output_length - c->sent};
-        c->parts[1] = (struct iovec){(char *)content + c->offset, (size_t)c->remaining};
-        c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = 2};
-        ring_send_message(c->socket, &c->message, c);
-        c->pending++;
-    } else if (c->sent == 0 && c->remaining > 0 && room > 0) {
-        c->wanted = c->remaining < (off_t)room ? (size_t)c->remaining : room;
-        ring_read_and_send(c->file->descriptor, c->output + c->output_length, c->wanted, c->offset, c->socket,
-                           c->output, c->output_length + c->wanted, c);
-        c->reading = true;
-        c->pending += ring_is_modern ? 1 : 2;
-    } else if (c->sent < c->output_length) {
-        ring_send(c->socket, c->output + c->sent, c->output_length - c->sent, c);
-        c->pending++;
-    } else {
-        return false;
-    }
-    c->deadline = now + ANSWER_PATIENCE;
-    return true;
-}
-
-static void answer(struct connection *c, struct answer answer)
-{
-    c->state = ANSWERING;
-    c->output_length = answer.length;
-    c->sent = 0;
-    c->offset = answer.offset;
-    c->remaining = answer.size;
-    send_more(c);
-}
-
-/* Answers a request that is not understood or will not be carried out, as the last one. */
-static void refuse(struct connection *c, int status)
-{
-    c->request.keep_alive = false;
-    c->head_length = c->input_length;
-    c->linger = true;
-    answer(c, http_refuse(&c->request, status, c->output));
-}
-
-static void answer_with_file(struct connection *c)
-{
-    int error = c->file->error;
-    if (stopping)
-        c->request.keep_alive = false;
-    if (error == 0) {
-        answer(c, http_answer(&c->request, &c->file->document, c->output));
-        return;
-    }
-    int status = error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP ||
-                         error == ENAMETOOLONG || error == ENXIO || error == ENODEV
-                     ? 404
-                 : error == EACCES || error == EPERM                     ? 403
-                 : error == EMFILE || error == ENFILE || error == ENOMEM ? 503
-                                                                         : 500;
-    answer(c, http_refuse(&c->request, status, c->output));
-}
-
-static void start_answer(struct connection *c)
-{
-    char path[HTTP_MAX_PATH];
-    int status = http_parse(c->input, c->head_length, &c->request, path);
-    if (status != 0) {
-        refuse(c, status);
-        return;
-    }
-    c->file = files_take(path, now);
-    if (!c->file) {
-        refuse(c, 503);
-    } else if (c->file->is_ready) {
-        answer_with_file(c);
-    } else {
-        c->state = OPENING;
-        c->next_waiting = c->file->waiting;
-        c->file->waiting = c;
-    }
-}
-
-static void opened(struct file *file)
-{
-    for (struct connection *c = file->waiting, *next; c; c = next) {
-        next = c->next_waiting;
-        answer_with_file(c);
-    }
-    files_release(file);
-}
-
-/* ---- the life of a connection ---- */
-
-static void await_request(struct connection *c)
-{
-    if (stopping && c->input_length == 0) {
-        close_connection(c);
-        return;
-    }
-    c->state = IDLE;
-    c->deadline = now + (c->input_length > 0 ? REQUEST_PATIENCE : IDLE_PATIENCE);
-    advance(c);
-}
-
-static void open_connection(int socket)
-{
-    struct connection *c = idle[--idle_count];
-    memset(c, 0, offsetof(struct connection, input));
-    c->held_first = NO_BUFFER;
-    c->socket = socket;
-    await_request(c);
-}
-
-static void close_connection(struct connection *c)
-{
-    if (c->state != CLOSING) {
-        if (c->file)
-            files_release(c->file);
-        drop_held(c);
-        c->state = CLOSING;
-    }
-    stop_receiving(c);
-    if (c->pending > 0)
-        return;
-    ring_close_socket(c->socket);
-    accepting_paused = false;
-    c->state = FREE;
-    idle[idle_count++] = c;
-}
-
-/* The answer is sent. */
-static void finish_answer(struct connection *c)
-{
-    if (c->file)
-        files_release(c->file);
-    c->file = NULL;
-    c->input_length -= c->head_length;
-    memmove(c->input, c->input + c->head_length, c->input_length);
-    if (c->request.keep_alive) {
-        await_request(c);
-    } else if (c->linger || c->input_length > 0 || c->held_first != NO_BUFFER) {
-        c->state = DRAINING;
-        c->deadline = now + DRAIN_PATIENCE;
-        drop_held(c);
-        ring_shutdown(c->socket, c);
-        c->pending++;
-        advance(c);
-    } else {
-        close_connection(c);
-    }
-}
-
-/* Goes on with a connection that waits for its client. */
-static void advance(struct connection *c)
-{
-    switch (c->state) {
-    case IDLE:
-        take_held(c);
-        c->head_length = http_head_length(c->input, c->input_length);
-        if (c->head_length > 0)
-            start_answer(c);
-        else if (c->input_length == sizeof(c->input))
-            refuse(c, memchr(c->input, '\n', c->input_length) ? 431 : 414);
-        else if (!c->ended)
-            start_receiving(c);
-        else if (c->input_length > 0)
-            refuse(c, 400);
-        else
-            close_connection(c);
-        break;
-    case DRAINING:
-        start_receiving(c);
-        if (c->ended)
-            close_connection(c);
-        break;
-    case CLOSING:
-        close_connection(c);
-        break;
-    default:
-        break;
-    }
-}
-
-/* So much of the file is in the buffer. */
-static void loaded(struct connection *c, size_t size)
-{
-    c->output_length += size;
-    c->offset += (off_t)size;
-    c->remaining -= (off_t)size;
-    c->reading = false;
-}
-
-static void sent(struct connection *c, int result)
-{
-    c->pending--;
-    if (c->state == CLOSING) {
-        close_connection(c);
-        return;
-    }
-    if (c->reading) /* the READ before it has said nothing: it went well */
-        loaded(c, c->wanted);
-    if (result == -ECANCELED && c->cut) {
-        c->cut = false; /* what has been read all the same is sent by itself */
-        result = 0;
-    }
-    if (c->remaining < 0 || (result < 0 && !is_passing(result))) {
-        close_connection(c);
-        return;
-    }
-    if (result > 0) {
-        size_t rest = c->output_length - c->sent, part = (size_t)result < rest ? (size_t)result : rest;
-        c->sent += part;
-        c->offset += (off_t)((size_t)result - part); /* what is more was of the kept content */
-        c->remaining -= (off_t)((size_t)result - part);
-    }
-    if (!send_more(c))
-        finish_answer(c);
-}
-
-/* Where the ring is modern, this comes only if the file did not give as much as was asked for. */
-static void read_done(struct connection *c, int result)
-{
-    c->cut = result != (int)c->wanted;
-    if (!ring_is_modern)
-        c->pending--;
-    if (result > 0) {
-        loaded(c, (size_t)result);
-    } else {
-        c->reading = false;
-        c->remaining = -1; /* it has shrunk, or fails: the client will know by the connection's early end */
-    }
-    if (ring_is_modern)
-        sent(c, -ECANCELED);
-}
-
-/* ---- the loop ---- */
+static bool accepting, accepting_cancelled, stopping;
+static unsigned paused_with = NOT_PAUSED; /* no descriptor was left while so many places were free */
+static long long stop_deadline;
 
 /* Called when places may have become free. */
 static void queue_accept(void)
 {
-    if (accepting || accepting_paused || stopping || idle_count == 0)
+    if (accepting || paused_with == free_places || stopping || free_places == 0)
         return;
-    ring_accept(listener, idle_count);
+    ring_accept(listener, free_places);
     accepting = true;
     accepting_cancelled = false;
 }
@@ -450,30 +44,15 @@ static void accepted(int result, unsigned flags)
     if (result == -EINVAL || result == -EOPNOTSUPP)
         errx(EXIT_FAILURE, "accept on the ring: %s", strerror(-result));
     if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
-        accepting_paused = true; /* until a connection ends, or for a second */
-    if (result >= 0 && (idle_count == 0 || stopping))
+        paused_with = free_places; /* until a connection ends, or for a second */
+    if (result >= 0 && (free_places == 0 || stopping))
         ring_close_socket(result);
     else if (result >= 0)
-        open_connection(result);
-    if (accepting && idle_count < ACCEPT_MARGIN && !accepting_cancelled) {
+        connection_open(result);
+    if (accepting && free_places < ACCEPT_MARGIN && !accepting_cancelled) {
         ring_cancel(ACCEPT, NULL); /* from now on one by one */
         accepting_cancelled = true;
     }
-}
-
-/* Ends what takes too long, in a way that depends on what the client owes us. */
-static void enforce_deadline(struct connection *c)
-{
-    if (c->state == IDLE && c->input_length > 0) {
-        refuse(c, 408);
-        return;
-    }
-    if (c->state == OPENING)
-        return; /* not the client's fault */
-    c->cancelled = false;
-    if (c->state == ANSWERING || c->state == CLOSING)
-        ring_cancel(SEND, c);
-    close_connection(c);
 }
 
 static void queue_tick(void)
@@ -487,13 +66,10 @@ static void queue_tick(void)
 /* One request each second looks after all deadlines, and after what is done from time to time. */
 static void tick(void)
 {
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-        if (connections[i].state != FREE &&
-            (connections[i].deadline < now || connections[i].state == CLOSING))
-            enforce_deadline(&connections[i]);
+    connections_expire();
     files_expire(now);
     http_set_date(time(NULL));
-    accepting_paused = false;
+    paused_with = NOT_PAUSED;
     queue_tick();
 }
 
@@ -501,12 +77,10 @@ static void tick(void)
 static void stop(void)
 {
     stopping = true;
-    stop_deadline = now + DRAIN_PATIENCE;
+    stop_deadline = now + STOP_PATIENCE;
     if (accepting)
         ring_cancel(ACCEPT, NULL);
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-        if (connections[i].state == IDLE && connections[i].input_length == 0)
-            close_connection(&connections[i]);
+    connections_stop();
 }
 
 static void completed(const struct io_uring_cqe *completion)
@@ -527,20 +101,19 @@ static void completed(const struct io_uring_cqe *completion)
     case STAT:
     case LOAD:
         if (files_advance(ring_owner(completion), ring_kind(completion), result))
-            opened(ring_owner(completion));
+            connections_file_ready(ring_owner(completion));
         break;
     case RECEIVE:
-        received(c, result, completion->flags);
+        connection_received(c, result, completion->flags);
         break;
     case READ:
-        read_done(c, result);
+        connection_read(c, result);
         break;
     case SEND:
-        sent(c, result);
+        connection_sent(c, result);
         break;
     case SHUTDOWN:
-        c->pending--;
-        advance(c);
+        connection_shut_down(c);
         break;
     case POLL:
     case CANCEL:
@@ -575,13 +148,12 @@ static void take_time(void)
 void server_run(int socket)
 {
     listener = socket;
-    for (idle_count = 0; idle_count < MAX_CONNECTIONS; idle_count++)
-        idle[idle_count] = &connections[MAX_CONNECTIONS - 1 - idle_count]; /* the first place is on top */
+    connections_init();
     take_time();
     http_set_date(time(NULL));
     queue_stop();
     queue_tick();
-    while (!stopping || (idle_count < MAX_CONNECTIONS && now < stop_deadline)) {
+    while (!stopping || (free_places < MAX_CONNECTIONS && now < stop_deadline)) {
         queue_accept();
         /* The one system call: hands over all that was queued, and waits for at least one completion. */
         int error = io_uring_submit_and_wait(&ring, 1);

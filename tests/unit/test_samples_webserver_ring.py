@@ -522,7 +522,7 @@ def test_file_that_appears_is_there_at_once(server, folder):
 @pytest.mark.parametrize("mode", MODES)
 def test_clients_that_dawdle_lose_their_places(mode, folder):
     def impatient(what: str) -> Path:
-        source = (SAMPLES / NAME / "server.c").read_text()
+        source = (SAMPLES / NAME / "connection.c").read_text()
         line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
         return program(NAME, line, f"#define {what}_PATIENCE 500")
 

@@ -19,6 +19,7 @@ from tests.verify.judges.common import (
     MIB,
     Cases,
     deny_io_uring,
+    keep_small_pages,
     payload,
     quote,
     read,
@@ -101,7 +102,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            preexec_fn=deny_io_uring if deny_uring else None,
+            preexec_fn=deny_io_uring if deny_uring else keep_small_pages,
         )
         end = time.monotonic() + START_TIMEOUT
         while time.monotonic() < end and self._process.poll() is None and not listeners():
