@@ -13,7 +13,7 @@
  *
  * To be read in this order:
  *   main.c        options, the listening sockets, the processes
- *   ring.c        the operations, in two sets: that of Linux 5.6, and one for 6.15 and later
+ *   ring.c        the operations, in two sets: that of Linux 5.6, and one for 6.0 and later
  *   server.c      the loop: accepting, time-outs, signals, and who is told of a completion
  *   connection.c  what happens to a connection
  *   files.c       opening files, and keeping them open for a second

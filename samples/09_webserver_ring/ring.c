@@ -28,7 +28,9 @@
 
 #define LENT_BYTES ((size_t)1024)
 
-#define OPERATION_OF_6_15 60 /* READV_FIXED, which older headers have no name for */
+/* The operations that tell the kernel's age, by their numbers, since older headers have no names for them. */
+#define OPERATION_OF_6_0  47 /* SEND_ZC */
+#define OPERATION_OF_6_15 60 /* READV_FIXED */
 
 struct io_uring ring;
 bool ring_is_modern;
@@ -77,9 +79,23 @@ void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner)
     io_uring_sqe_set_data(request, user_data(kind, owner));
 }
 
+/* Whether the kernel has an operation, by its number. */
+static bool has_operation(unsigned number)
+{
+    static union {
+        struct io_uring_probe probe;
+        char room[sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op)];
+    } answer;
+    memset(&answer, 0, sizeof(answer));
+    if (io_uring_register_probe(&ring, &answer.probe, 256) != 0)
+        return false; /* before 5.6 */
+    return number <= answer.probe.last_op && answer.probe.ops[number].flags & IO_URING_OP_SUPPORTED;
+}
+
 /* ---- what only newer headers can say ---- */
 
 #if HEADERS_ARE_MODERN
+static bool sockets_are_slots;
 static struct io_uring_buf_ring *lent;
 static char lent_memory[LENT_BUFFERS][LENT_BYTES];
 
@@ -95,15 +111,21 @@ void ring_return(unsigned number)
     io_uring_buf_ring_advance(lent, 1);
 }
 
-/* Sockets in the ring's table, receiving into lent buffers. False: not on this machine. */
+/* Receiving into lent buffers, and sockets in the ring's table. False: not on this machine. */
 static bool use_modern_set(void)
 {
     lent = mmap(NULL, LENT_BUFFERS * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
                 MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
     struct io_uring_buf_reg where = {.ring_addr = (uintptr_t)lent, .ring_entries = LENT_BUFFERS};
-    if (lent == MAP_FAILED || io_uring_register_files_sparse(&ring, MAX_CONNECTIONS + ACCEPT_MARGIN) != 0 ||
-        io_uring_register_buf_ring(&ring, &where, 0) != 0)
+    if (lent == MAP_FAILED || io_uring_register_buf_ring(&ring, &where, 0) != 0)
         return false;
+    /*
+     * Up to 6.12 a slot that is closed lets go of its socket only when all requests have ended that were
+     * begun on any slot before it: beside one client that is slow or silent nobody else's connection would be
+     * closed.
+     */
+    sockets_are_slots = has_operation(OPERATION_OF_6_15) &&
+                        io_uring_register_files_sparse(&ring, MAX_CONNECTIONS + ACCEPT_MARGIN) == 0;
     for (unsigned i = 0; i < LENT_BUFFERS; i++)
         ring_return(i);
     /* What cannot be done at once (STATX, reading from a disk) is done by threads of the kernel: a few will
@@ -115,7 +137,7 @@ static bool use_modern_set(void)
 
 static void mark_socket(struct io_uring_sqe *request)
 {
-    if (ring_is_modern)
+    if (sockets_are_slots)
         request->flags |= IOSQE_FIXED_FILE;
 }
 
@@ -149,19 +171,6 @@ static void mark_quiet(struct io_uring_sqe *request)
 #endif
 
 /* ---- setting it up ---- */
-
-/* Whether the kernel has an operation, by its number, for older headers have no name for the later ones. */
-static bool has_operation(unsigned number)
-{
-    static union {
-        struct io_uring_probe probe;
-        char room[sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op)];
-    } answer;
-    memset(&answer, 0, sizeof(answer));
-    if (io_uring_register_probe(&ring, &answer.probe, 256) != 0)
-        return false; /* before 5.6 */
-    return number <= answer.probe.last_op && answer.probe.ops[number].flags & IO_URING_OP_SUPPORTED;
-}
 
 static void make_ring(bool oldest)
 {
@@ -198,12 +207,7 @@ void ring_init(bool oldest)
 {
     make_ring(oldest);
 #if HEADERS_ARE_MODERN
-    /*
-     * All of the set is in 6.1, and neither there nor in 6.12 is it to be relied on: a SEND that waits for
-     * room beside a RECEIVE in flight was never told of it, and a slow client got 300 KiB of 8 MiB. 6.18 does
-     * it right. What is between was not tried, so the kernel has to know an operation of 6.15.
-     */
-    if (!oldest && has_operation(OPERATION_OF_6_15))
+    if (!oldest && has_operation(OPERATION_OF_6_0))
         ring_is_modern = use_modern_set();
 #endif
 }
@@ -217,10 +221,15 @@ void ring_accept(int listener, unsigned free_places)
     if (ring_is_modern) {
         /* The kernel accepts all that wait before we are told of the first: no more may wait than have
          * places. */
-        if (free_places >= ACCEPT_MARGIN)
+        bool many = free_places >= ACCEPT_MARGIN;
+        if (many && sockets_are_slots)
             io_uring_prep_multishot_accept_direct(request, listener, NULL, NULL, 0);
-        else /* liburing adds 1, up to 2.3 in this case too, where 0 would mean a descriptor, not a slot */
+        else if (many)
+            io_uring_prep_multishot_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
+        else if (sockets_are_slots) /* liburing adds 1, up to 2.3 here too, where 0 would mean a descriptor */
             io_uring_prep_accept_direct(request, listener, NULL, NULL, 0, IORING_FILE_INDEX_ALLOC - 1);
+        else
+            io_uring_prep_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
         ring_tag(request, ACCEPT, NULL);
         return;
     }
@@ -313,7 +322,7 @@ void ring_close_socket(int socket)
 {
     struct io_uring_sqe *request = ring_request();
 #if HEADERS_ARE_MODERN
-    if (ring_is_modern)
+    if (sockets_are_slots)
         io_uring_prep_close_direct(request, (unsigned)socket);
     else
 #endif

@@ -4,9 +4,9 @@
  * That of Linux 5.6: one ACCEPT for each connection, one RECV for each piece of a request, into the memory of
  * the connection; sockets are descriptors.
  *
- * The modern one: one ACCEPT and, for each connection, one RECV, that complete again and again; what is
- * received comes in one of the buffers that the server has lent to the kernel; sockets are slots of the
- * ring's own table, which no other system call has to look up or count.
+ * The modern one (6.0): one ACCEPT and, for each connection, one RECV, that complete again and again; what is
+ * received comes in one of the buffers that the server has lent to the kernel. From 6.15 on sockets are slots
+ * of the ring's own table, which no other system call has to look up or count.
  *
  * Which one it is, the kernel is asked at the start. The caller sees little of it: see ring_receive().
  */

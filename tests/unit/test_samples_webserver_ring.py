@@ -1,6 +1,7 @@
 """The server with everything on the ring: HTTP/1.1 by the book, no client ends it, nothing of it grows.
 
-Everything is tried with both sets of operations, that of Linux 5.6 and that of 6.15.
+Everything is tried with the set of operations of Linux 5.6 and with the modern one, and that with sockets as
+slots of the ring's table (6.15) and without.
 """
 
 import contextlib
@@ -23,7 +24,12 @@ from test_samples_webserver import BROKEN, INDEX, Server, serving
 SIZE = 8 * 1024**2 + 1
 HUGE = 64 * 1024**2
 NAME = "09_webserver_ring"
-MODES = {"modern": (), "5.6": ("-5",)}
+#: An edit of the sources and options, by mode.
+MODES = {
+    "modern": ((), ()),
+    "6.0": (("#define OPERATION_OF_6_15 60 ", "#define OPERATION_OF_6_15 255 "), ()),
+    "5.6": ((), ("-5",)),
+}
 #: Connections that one ring serves at once, as its ring.h says.
 PLACES = 1536
 
@@ -49,9 +55,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+def serve(folder, mode, *edit):
+    """Serve in one of the modes, with a further edit."""
+    edit_of_mode, options = MODES[mode]
+    return serving(folder, executable=program(NAME, *edit_of_mode, *edit), options=options)
+
+
 @pytest.fixture(scope="module", params=MODES)
 def running(request, folder):
-    with serving(folder, executable=program(NAME), options=MODES[request.param]) as server:
+    with serve(folder, request.param) as server:
         server.get("/missing")  # which leaves no file open, as others do for a second
         server.idle_descriptors = server.descriptors()
         yield server
@@ -521,13 +533,13 @@ def test_file_that_appears_is_there_at_once(server, folder):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_clients_that_dawdle_lose_their_places(mode, folder):
-    def impatient(what: str) -> Path:
+    def impatient(what: str) -> tuple[str, str]:
         source = (SAMPLES / NAME / "connection.c").read_text()
         line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
-        return program(NAME, line, f"#define {what}_PATIENCE 500")
+        return line, f"#define {what}_PATIENCE 500"
 
     with (
-        serving(folder, executable=impatient("REQUEST"), options=MODES[mode]) as server,
+        serve(folder, mode, *impatient("REQUEST")) as server,
         server.connect() as client,
     ):
         for byte in b"GET / HTTP/1.1\r\nX: ":
@@ -536,7 +548,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
     with (
-        serving(folder, executable=impatient("ANSWER"), options=MODES[mode]) as server,
+        serve(folder, mode, *impatient("ANSWER")) as server,
         server.connect() as deaf,
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -544,7 +556,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
         assert not is_established(server, deaf), "what it has not taken is still waited for"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
-        serving(folder, executable=impatient("IDLE"), options=MODES[mode]) as server,
+        serve(folder, mode, *impatient("IDLE")) as server,
         server.connect() as silent,
     ):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -554,7 +566,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_running_out_of_descriptors_is_overcome(mode, folder):
-    with serving(folder, executable=program(NAME), options=MODES[mode]) as server:
+    with serve(folder, mode) as server:
         assert server.starve("/block.js") <= {b"200", b"503"}
         time.sleep(1.1)
         assert server.get("/")[0] == 200
