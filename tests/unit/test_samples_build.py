@@ -37,7 +37,7 @@ FIELDS = {
     "least_kernel": str,
     "known_faults": dict,
 }
-OPTIONAL = {"packages": list, "http": str}
+OPTIONAL = {"packages": list, "architectures": list, "http": str}
 
 
 def io_uring_setup() -> int:
@@ -68,8 +68,10 @@ def program(name: str, *edit: str) -> Path:
     tool, package = ("cc", "gcc") if compiled else ("luajit", "luajit")
     if not shutil.which(tool):
         pytest.skip(f"no {tool}: install {package}")
-    if not compiled and platform.machine() != "x86_64":
-        pytest.skip(f"{name} runs on x86-64 alone, this is {platform.machine()}")
+    if platform.machine() not in sample.get("architectures", [platform.machine()]):
+        pytest.skip(
+            f"{name} runs on {', '.join(sample['architectures'])} alone, this is {platform.machine()}"
+        )
     if "-luring" in sample["build"] and not Path("/usr/include/liburing.h").exists():
         pytest.skip("no liburing headers: install liburing-dev")
     if sample["io_uring"] and (error := io_uring_setup()):
@@ -110,7 +112,13 @@ def test_catalog_entry_is_complete_and_typed(sample):
     assert sample["contract"] in {"cat", "cp", "webserver"}
     assert re.fullmatch(r"\d+\.\d+", sample["least_kernel"]), "a version in quotes, or YAML reads 5.10 as 5.1"
     faults = sample["known_faults"]
-    for text in [*sample["build"], *sample.get("packages", []), *faults, *faults.values()]:
+    for text in [
+        *sample["build"],
+        *sample.get("packages", []),
+        *sample.get("architectures", []),
+        *faults,
+        *faults.values(),
+    ]:
         assert isinstance(text, str)
         assert "\n" not in text
     assert "program" in sample["build"]

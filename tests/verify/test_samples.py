@@ -71,9 +71,10 @@ def entry(host, manifest, sample, expected):
     """Find the sample in the host's manifest."""
     found = [item for item in manifest["samples"] if label(item) == label(sample)]
     if label(sample) in map(label, manifest["left_out"]):
-        pytest.skip(
-            f"{name(host)}: {label(sample)} was left out: its archive lacks {', '.join(sample['packages'])}"
+        needs = " and ".join(
+            ", ".join(sample[field]) for field in ("architectures", "packages") if field in sample
         )
+        pytest.skip(f"{name(host)}: {label(sample)} was left out: it needs {needs}")
     if not found and "samples_source" not in expected:
         pytest.skip(f"{name(host)} was not asked for the samples of source {sample['source']}")
     if not found:
