@@ -102,6 +102,7 @@ lab-revert: $(venv) ## go back to the state kept under LABEL
 pytest = .venv/bin/python -m pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
 shell-files = $$(git ls-files ':!*.j2' | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
 c-files = $$(git ls-files 'samples/*.c')
+c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
 .PHONY: test test-unit lint
 test: lint ## lint, unit tests, and whole provisionings of disposable hosts (three quarters of an hour)
@@ -117,7 +118,7 @@ lint: $(venv) ## every linter, on every file that git knows
 	.venv/bin/yamllint --strict .
 	PATH="$$PWD/.venv/bin:$$PATH" ansible-lint -q
 	shellcheck $(shell-files)
-	.venv/bin/clang-format --dry-run -Werror $(c-files)
+	.venv/bin/clang-format --dry-run -Werror $(c-and-headers)
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
 
 # ---- Measurements ----------------------------------------------------------------------------------------------

@@ -29,6 +29,24 @@ apt-get "$@" source --only-source liburing
 tar -cz -C liburing-*/ --exclude=.pc . >&3
 """
 
+# Two libraries that an earlier build has left, of which a package of somebody else's needs one.
+EARLIER_BUILD = r"""
+set -eu
+cd "$(mktemp -d)"
+for package in liburing8 liburing9 needs-liburing8; do
+    mkdir -p "$package/DEBIAN"
+    printf '%s\n' "Package: $package" 'Version: 1' 'Architecture: all' \
+        'Maintainer: nobody <nobody@example.org>' 'Description: made by a test' > "$package/DEBIAN/control"
+done
+echo 'Depends: liburing8' >> needs-liburing8/DEBIAN/control
+for package in liburing8 liburing9 needs-liburing8; do
+    dpkg-deb --build "$package" > /dev/null
+    sudo dpkg --install "$package.deb" > /dev/null
+done
+sudo apt-mark hold liburing8 liburing9 > /dev/null
+sudo sed -i 's/"packages": {/&"liburing8": "1", "liburing9": "1", /' /var/lib/uring-lab/liburing.json
+"""
+
 
 @pytest.fixture(scope="module")
 def tree(container, tmp_path_factory):
@@ -72,6 +90,18 @@ def test_a_folder_that_has_changed_would_be_built_again(container, tree):
     code, output = playbook(container, "liburing", "--check", "-e", json.dumps(variables))
     assert code == 0, output
     assert f"would build and install {tree}" in output
+
+
+def test_a_library_of_an_earlier_build_goes_unless_something_needs_it(container, tree):
+    """As liburing1 does when a version is followed by one whose library is called liburing2."""
+    container.run(EARLIER_BUILD)
+    code, output = playbook(container, "liburing", "-e", f"liburing_source=path liburing_path={tree}")
+    assert code == 0, output
+    installed = container.run("dpkg-query --show --showformat='${Package}\\n' 'liburing*'").split()
+    assert installed == ["liburing-dev", "liburing2", "liburing8"]
+    assert "liburing8" in container.run("apt-mark showhold")
+    packages = json.loads(container.run("cat /var/lib/uring-lab/liburing.json"))["packages"]
+    assert packages.keys() == {"liburing-dev", "liburing2", "liburing8"}
 
 
 def test_rollback_leaves_the_host_without_it(container):
