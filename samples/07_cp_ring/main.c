@@ -1,8 +1,8 @@
 /*
  * cp that keeps the disk and two processors busy.
  *
- * The file is cut into parts of a MiB. Each is read into the memory of a lane and written from there, and
- * LANES of them are on their way at once:
+ * The file is cut into parts of half a MiB. Each is read into the memory of a lane and written from there,
+ * and LANES of them are on their way at once:
  *
  *     source ---- fill: READ ----> memory of a lane ---- drain: WRITE ----> target
  *
@@ -11,7 +11,7 @@
  *
  *   - Most file systems make a WRITE wait, so a thread of the kernel's does it while this one fills the next
  *     lane: two processors copy.
- *   - A large WRITE is cheaper than many small ones: memory for it is set aside by the MiB, not by the page.
+ *   - A large WRITE is cheaper than many small ones: memory for it is set aside by the part, not by the page.
  *   - What the page cache does not hold is read straight from the disk (O_DIRECT) into the lane: with no
  * copy, with several reads for the disk to work on, and without driving out of the cache what others need
  * there.
@@ -30,8 +30,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LANES      8
-#define LANE_BYTES ((size_t)1024 * 1024)
+#define LANES      16
+#define LANE_BYTES ((size_t)512 * 1024)
 #define HUGE_PAGE  ((size_t)2 * 1024 * 1024)
 #define DISK_BLOCK 4096 /* what O_DIRECT is aligned to: the most that a disk asks for */
 
@@ -98,23 +98,23 @@ static void skip_hole(struct copy *copy)
 }
 
 /*
- * Whether less than half of a lane's part is in the page cache. mincore() tells that of a mapping, which is
- * there for nothing else: it cannot even be read. To those who may not write the source the kernel calls
- * everything cached, and what cannot be asked is taken for cached too.
+ * Whether less than half of a part of the source is in the page cache. mincore() tells that of a mapping,
+ * which is there for nothing else: it cannot even be read. To those who may not write the source the kernel
+ * calls everything cached, and what cannot be asked is taken for cached too.
  */
-static bool is_cold(const struct copy *copy, const struct lane *lane)
+static bool is_cold(int source, off_t offset, size_t length)
 {
     static unsigned char resident[LANE_BYTES / 4096]; /* one for each page, which has 4096 bytes or more */
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (lane->length + page - 1) / page, cached = pages;
-    void *mapping = mmap(NULL, lane->length, PROT_NONE, MAP_SHARED, copy->source, lane->offset);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (length + page - 1) / page, cached = pages;
+    void *mapping = mmap(NULL, length, PROT_NONE, MAP_SHARED, source, offset);
     if (mapping == MAP_FAILED)
         return false;
-    if (mincore(mapping, lane->length, resident) == 0) {
+    if (mincore(mapping, length, resident) == 0) {
         cached = 0;
         for (size_t i = 0; i < pages; i++)
             cached += resident[i] & 1;
     }
-    munmap(mapping, lane->length);
+    munmap(mapping, length);
     return cached * 2 < pages;
 }
 
@@ -136,7 +136,8 @@ static void fill_lanes(struct copy *copy)
         if (known && copy->hole - copy->next < (off_t)LANE_BYTES)
             lane->length = (size_t)(copy->hole - copy->next);
         copy->next += (off_t)lane->length;
-        lane->direct = known && copy->direct >= 0 && lane->offset % DISK_BLOCK == 0 && is_cold(copy, lane);
+        lane->direct = known && copy->direct >= 0 && lane->offset % DISK_BLOCK == 0 &&
+                       is_cold(copy->source, lane->offset, lane->length);
         queue(copy, lane);
     }
 }
@@ -237,9 +238,9 @@ static void open_files(struct copy *copy)
 }
 
 /*
- * Sets up the lanes. Their memory costs nothing until it is used. A disk takes one large page as a piece,
- * where small ones make it a list, so long that a MiB becomes two requests: with them a cold copy took twice
- * the time.
+ * Sets up the lanes. Their memory costs nothing until it is used. Where the file begins cold, huge pages are
+ * asked for: each is a single piece to the disk, small ones make a list of a hundred, and without them a cold
+ * copy took 1.6 times as long. A warm one does not miss them.
  */
 static void make_lanes(struct copy *copy)
 {
@@ -247,7 +248,8 @@ static void make_lanes(struct copy *copy)
     char *memory = aligned_alloc(HUGE_PAGE, LANES * LANE_BYTES);
     if (!memory)
         err(EXIT_FAILURE, "memory");
-    if (copy->stated > (off_t)LANE_BYTES)
+    size_t first = copy->stated < (off_t)LANE_BYTES ? (size_t)copy->stated : LANE_BYTES;
+    if (copy->direct >= 0 && is_cold(copy->source, 0, first))
         madvise(memory, LANES * LANE_BYTES, MADV_HUGEPAGE); /* a wish: some kernels have none */
     for (int i = 0; i < LANES; i++) {
         lanes[i].memory = memory + (size_t)i * LANE_BYTES;
