@@ -6,15 +6,13 @@
  *
  *     source ---- fill: READ ----> memory of a lane ---- drain: WRITE ----> target
  *
- * That is one copy more than cp makes, which lets the kernel copy from file to file. It is faster all the
- * same:
+ * cp lets the kernel copy from file to file, which is one copy less. This is faster all the same:
  *
  *   - Most file systems make a WRITE wait, so a thread of the kernel's does it while this one fills the next
  *     lane: two processors copy.
  *   - A large WRITE is cheaper than many small ones: memory for it is set aside by the part, not by the page.
- *   - What the page cache does not hold is read straight from the disk (O_DIRECT) into the lane: with no
- * copy, with several reads for the disk to work on, and without driving out of the cache what others need
- * there.
+ *   - What the page cache does not hold is read from the disk into the lane (O_DIRECT): with no copy, several
+ *     parts at once, and without driving out of the cache what others need there.
  *
  * Holes are not copied: lseek() tells where the data is. Like cp, it leaves behind what it wrote before an
  * error; unlike cp, it refuses a folder as destination.
