@@ -146,8 +146,7 @@ static void open_files(struct copy *copy)
         err(EXIT_FAILURE, "%s", copy->target_name);
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         errx(EXIT_FAILURE, "%s: is the same file as %s", copy->target_name, copy->source_name);
-    /* Only if there is something in it: what ext4 has cut to nothing it writes to the disk when it is closed.
-     */
+    /* Only if there is something in it: what ext4 has cut to nothing it writes to the disk at close. */
     if (S_ISREG(target.st_mode) && target.st_size > 0 && ftruncate(copy->target, 0) != 0)
         err(EXIT_FAILURE, "%s", copy->target_name);
 
