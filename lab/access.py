@@ -45,7 +45,8 @@ def write(folder: Path, name: str, port: int) -> None:
         "User": USER,
         "IdentityFile": f'"{folder / "id_ed25519"}"',
         "PasswordAuthentication": "no",
-        # So that a connection ends some time after its machine does.
+        # So that none is waited for where a machine stands still, and one ends some time after its machine.
+        "ConnectTimeout": PATIENCE,
         "ServerAliveInterval": 15,
         "ServerAliveCountMax": 8,
         **options,
