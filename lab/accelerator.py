@@ -20,6 +20,14 @@ from lab.tool import need
 QEMU = "qemu-system-x86_64"
 MACHINE = "q35"
 
+#: The emulated processor: a plain one, for an emulator pays for what one of today has besides: AVX, XSAVE.
+#: Without cx16: QEMU 7.2 damages the flags after cmpxchg16b when it emulates several processors, and Linux
+#: 6.12 panics of it in five seconds.
+EMULATED_PROCESSOR = "qemu64,-cx16"
+#: MiB for translated code. The translations of the boot before stay until this is full, and each write to
+#: where they came from goes through them: too much makes reboots slow. bench/emulation.py measures both.
+TRANSLATIONS = 256
+
 #: Port of the device; a byte B written there ends QEMU with status 2 * B + 1.
 PORT = 0xF4
 BYTE = 0x10
@@ -43,9 +51,8 @@ class Accelerator:
     def arguments(self) -> list[str]:
         """QEMU's arguments for it: the same in the proof as in the machine."""
         if self.emulated:
-            # Without cx16: QEMU 7.2 damages the flags after cmpxchg16b when it emulates several processors,
-            # and Linux 6.12 panics of it in five seconds.
-            return ["-machine", MACHINE, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-cx16"]
+            emulation = f"tcg,thread=multi,tb-size={TRANSLATIONS}"
+            return ["-machine", MACHINE, "-accel", emulation, "-cpu", EMULATED_PROCESSOR]
         return ["-machine", MACHINE, "-accel", "kvm", "-cpu", "max"]
 
 

@@ -156,7 +156,7 @@ def test_qemus_command_line_is_what_the_machine_needs(monkeypatch):
     monkeypatch.setattr(qemu, "firmware", lambda: (Path("/code"), Path("/vars")))
     monkeypatch.setattr(qemu, "need", lambda program: program)
     line = shlex.join(qemu.command("one", 2222, accelerator.Accelerator("tcg", "")))
-    assert "-machine q35 -accel tcg,thread=multi,tb-size=512 -cpu max,-cx16" in line
+    assert "-machine q35 -accel tcg,thread=multi,tb-size=256 -cpu qemu64,-cx16" in line
     assert "hostfwd=tcp:127.0.0.1:2222-:22" in line
     assert "-no-reboot" not in line
     # Sockets by relative paths: their length is limited to 108 characters.

@@ -1,0 +1,137 @@
+"""Measure what emulates a lab machine's processor, side by side, by the work of a provisioning.
+
+Usage: python -m bench.emulation [--suite bookworm] [--rounds 3]
+"""
+
+import argparse
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+from bench import table
+from bench.errors import BenchError
+from bench.rounds import Case, Figures, Result, measure
+from lab import accelerator, access, machine, state
+from lab.errors import LabError
+
+NAME = "bench-emulation"
+REFERENCE = "max, 512 MiB"
+#: The processor and the MiB for translated code, by the name in the table.
+CONTENDERS = {
+    REFERENCE: ("max,-cx16", 512),
+    "max, 256 MiB": ("max,-cx16", 256),
+    "qemu64, 256 MiB": ("qemu64,-cx16", 256),
+}
+UPDATE = "sudo apt-get update -q"
+INSTALL = "sudo apt-get install -y -q --no-install-recommends gcc libc6-dev"
+COMPILE = "printf '#include <stdio.h>\\nint main(void) { return puts(\"\") < 0; }\\n' >a.c; \
+for i in 1 2 3 4 5 6 7 8; do cc -O2 a.c; done"
+#: Shell lines, in their order.
+JOBS = {"apt-get update": UPDATE, "apt-get install gcc": INSTALL, "compile": COMPILE}
+START, REBOOT = "power-on to ssh", "three reboots"
+#: Seconds for one of them.
+PATIENCE = 300
+
+
+def main() -> int:
+    """Measure, print a table a job, and return an exit status."""
+    parser = argparse.ArgumentParser(description="Measure what emulates a lab machine's processor.")
+    parser.add_argument("--suite", help="the machine's release (default: this computer's)")
+    parser.add_argument("--rounds", type=int, default=3, help="kept of each (default: %(default)s)")
+    arguments = parser.parse_args()
+    turns = {name: functools.partial(turn, name, arguments.suite) for name in CONTENDERS}
+    case = Case("emulation", "all jobs", REFERENCE, "time", turns)
+    result = measure(case, arguments.rounds, lambda detail: print(detail, file=sys.stderr))
+    for job in (START, *JOBS, REBOOT):
+        print(table.terminal(part(result, job)))
+    return 0
+
+
+def turn(name: str, suite: str | None) -> Figures:
+    """Run every job once in a machine made for it.
+
+    Returns:
+        By the job's name the seconds that it took, and with ` cpu` behind it those of QEMU's processor time.
+
+    """
+    processor, translations = CONTENDERS[name]
+    settings = {"EMULATED_PROCESSOR": processor, "TRANSLATIONS": translations, "processors": lambda: 1}
+    figures: Figures = {}
+    with (
+        mock.patch.multiple(accelerator, **settings),
+        mock.patch.dict(os.environ, URING_LAB_ACCELERATOR="tcg"),
+        contextlib.ExitStack() as stack,
+    ):
+        machine.down(NAME)
+        stack.callback(machine.down, NAME)
+        try:
+            start = time.perf_counter()
+            found = machine.up(NAME, "vm", suite)
+            figures[START] = time.perf_counter() - start
+            figures[f"{START} cpu"] = used()
+            for job, line in JOBS.items():
+                with timed(figures, job):
+                    run(found, line)
+            with timed(figures, REBOOT):
+                for _ in range(3):
+                    reboot(found)
+        except LabError as problem:
+            raise BenchError(str(problem)) from problem
+    return figures
+
+
+@contextlib.contextmanager
+def timed(figures: Figures, job: str) -> Iterator[None]:
+    """Add a job's figures."""
+    before, start = used(), time.perf_counter()
+    yield
+    figures[job], figures[f"{job} cpu"] = time.perf_counter() - start, used() - before
+
+
+def used() -> float:
+    """Return the processor time of the machine's QEMU so far, in seconds: user and system, proc(5)."""
+    stat = Path("/proc", str(state.load(machine.get(NAME).directory).process.pid), "stat")
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run(found: machine.Machine, line: str) -> str:
+    """Run a shell line in the machine and return what it printed. Raises BenchError when it fails."""
+    command = access.ssh(found.directory, NAME, line)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{line}: {done.stderr.strip()[-200:]}")
+    return done.stdout
+
+
+def reboot(found: machine.Machine) -> None:
+    """Reboot the machine and wait for another boot. Raises BenchError when it does not come back."""
+    ask = "cat /proc/sys/kernel/random/boot_id"
+    before, until = run(found, ask), time.monotonic() + PATIENCE
+    run(found, "sudo systemctl --no-block reboot")
+    while time.monotonic() < until:
+        with contextlib.suppress(BenchError):
+            if run(found, ask) != before:
+                return
+        time.sleep(0.5)
+    raise BenchError(f"no answer within {PATIENCE} s of a reboot")
+
+
+def part(result: Result, job: str) -> Result:
+    """Return the figures of one job as a result of its own."""
+    turns: dict[str, Callable[[], Figures]] = result.case.contenders
+    rounds = {
+        name: [{"time": one[job], "cpu": one[f"{job} cpu"]} for one in found]
+        for name, found in result.rounds.items()
+    }
+    return Result(Case("emulation", job, REFERENCE, "time", turns), rounds, result.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
