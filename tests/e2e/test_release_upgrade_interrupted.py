@@ -22,6 +22,12 @@ BRAKE = """
 echo 'pre-invoke=while test -e /run/brake; do touch /run/braked; sleep 0.2; done' >/etc/dpkg/dpkg.cfg.d/brake
 """
 
+# What a power cut leaves of a package whose files are there and whose unpacking has not ended.
+TEAR = """
+dpkg --unpack /root/bc_*.deb
+sed -i '/^Package: bc$/,/^$/s/^Status: .*/Status: install reinstreq unpacked/' /var/lib/dpkg/status
+"""
+
 # No connection is left and none is let in, for longer than the role waits between two looks. By a unit, since
 # the connection that asks for it is one of them. Let in again at once, ssh would connect anew without a word.
 CUT = """
@@ -61,12 +67,19 @@ def switch_off(host):
 
 
 def test_what_somebodys_own_apt_has_left_is_completed(host):
-    """Half of it is there: a program is unpacked, and the libraries that it needs have not come."""
-    as_root(host, "cd /root && apt-get --quiet=2 download jq && dpkg --unpack jq_*.deb")
-    assert "jq" in host.run("sudo dpkg --audit")
+    """Half of it is there: a program is unpacked, and the libraries that it needs have not come.
+
+    Another one was being unpacked when dpkg ended.
+    """
+    as_root(host, "cd /root && apt-get --quiet=2 download jq bc && dpkg --unpack jq_*.deb")
+    as_root(host, TEAR)
+    audit = host.run("sudo dpkg --audit")
+    assert "jq" in audit
+    assert "must be reinstalled" in audit
     code, output = upgrade(host, "keep")
     assert code == 0, output
     assert host.run("sudo dpkg --audit; jq --version").startswith("jq-")
+    assert host.run("echo 6*7 | bc") == "42\n"
 
 
 def test_the_host_goes_on_when_the_controller_is_killed(host):
@@ -106,9 +119,12 @@ def test_the_next_run_follows_to_the_end_and_outlives_a_shorter_loss(host):
 
 
 def test_a_host_that_went_down_in_the_middle_is_repaired_and_taken_to_the_end(host):
+    """Between two runs of dpkg: in the midst of one, a library that systemd or dpkg needs may be missing."""
     machine.revert(host.name, "furnished")
     with begun(host, "trixie") as run:
         run.wait_until(host, MIDDLE)
+        as_root(host, "touch /run/brake")
+        run.wait_until(host, "test -e /run/braked")
         switch_off(host)
         run.kill()
     machine.up(host.name)
