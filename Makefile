@@ -105,7 +105,7 @@ c-files = $$(git ls-files 'samples/*.c')
 c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
 .PHONY: test test-unit lint
-test: lint ## lint, unit tests, and whole provisionings of disposable hosts (an hour)
+test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 minutes)
 	@lab/system-packages vm container
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder $$(ls -r tests/e2e/test_*.py) tests/unit
