@@ -14,8 +14,8 @@ SILENCE = 180
 class Attendant(threading.Thread):
     """Watches a machine until told that it is over.
 
-    QEMU 7.2 now and then emulates a boot that goes round in circles: seen three times in some hundreds. What
-    a person then does is done here, and told by a warning; a machine with its own reason will do so again.
+    Under QEMU 7.2 a machine now and then stands still on its way up or down: four times in some hundreds.
+    What a person then does is done here, and told by a warning; one with its own reason will do so again.
     """
 
     def __init__(self, host):
