@@ -16,6 +16,7 @@ from unittest import mock
 
 from bench import table
 from bench.errors import BenchError
+from bench.processes import cpu_time
 from bench.rounds import Case, Figures, Result, measure
 from lab import accelerator, access, machine, state
 from lab.errors import LabError
@@ -28,12 +29,13 @@ CONTENDERS = {
     "max, 256 MiB": ("max,-cx16", 256),
     "qemu64, 256 MiB": ("qemu64,-cx16", 256),
 }
-UPDATE = "sudo apt-get update -q"
-INSTALL = "sudo apt-get install -y -q --no-install-recommends gcc libc6-dev"
-COMPILE = "printf '#include <stdio.h>\\nint main(void) { return puts(\"\") < 0; }\\n' >a.c; \
-for i in 1 2 3 4 5 6 7 8; do cc -O2 a.c; done"
 #: Shell lines, in their order.
-JOBS = {"apt-get update": UPDATE, "apt-get install gcc": INSTALL, "compile": COMPILE}
+JOBS = {
+    "apt-get update": "sudo apt-get update -q",
+    "apt-get install gcc": "sudo apt-get install -y -q --no-install-recommends gcc libc6-dev",
+    "compile": "printf '#include <stdio.h>\\nint main(void) { return puts(\"\") < 0; }\\n' >a.c; "
+    "for i in 1 2 3 4 5 6 7 8; do cc -O2 a.c; done",
+}
 START, REBOOT = "power-on to ssh", "three reboots"
 #: Seconds for one of them.
 PATIENCE = 300
@@ -66,10 +68,8 @@ def turn(name: str, suite: str | None) -> Figures:
     with (
         mock.patch.multiple(accelerator, **settings),
         mock.patch.dict(os.environ, URING_LAB_ACCELERATOR="tcg"),
-        contextlib.ExitStack() as stack,
     ):
         machine.down(NAME)
-        stack.callback(machine.down, NAME)
         try:
             start = time.perf_counter()
             found = machine.up(NAME, "vm", suite)
@@ -83,6 +83,8 @@ def turn(name: str, suite: str | None) -> Figures:
                     reboot(found)
         except LabError as problem:
             raise BenchError(str(problem)) from problem
+        finally:
+            machine.down(NAME)
     return figures
 
 
@@ -95,10 +97,8 @@ def timed(figures: Figures, job: str) -> Iterator[None]:
 
 
 def used() -> float:
-    """Return the processor time of the machine's QEMU so far, in seconds: user and system, proc(5)."""
-    stat = Path("/proc", str(state.load(machine.get(NAME).directory).process.pid), "stat")
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time of the machine's QEMU so far, in seconds."""
+    return cpu_time(Path("/proc", str(state.load(machine.get(NAME).directory).process.pid)))
 
 
 def run(found: machine.Machine, line: str) -> str:

@@ -37,6 +37,15 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def cpu_time(folder: Path) -> float:
+    """Return the processor time, user and system, that a process has used, in seconds: proc(5).
+
+    Raises OSError when there is no such folder in /proc any more.
+    """
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Group:
     """A program with all the processes that it starts: a process group of its own."""
 
@@ -74,12 +83,11 @@ class Group:
 
     def cpu(self) -> float:
         """Return the processor time that all of it has used, in seconds."""
-        ticks = 0
+        seconds = 0.0
         for folder in self._members():
             with contextlib.suppress(OSError):
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+                seconds += cpu_time(folder)
+        return seconds
 
     def memory(self) -> int:
         """Return its memory in bytes (PSS: what processes share counts once)."""
