@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from support import playbook
-
+from tests.e2e.support import playbook
 from tests.mirror import kernels, server
 from tests.mirror.archive import Mirror
 from tests.mirror.tiny import base

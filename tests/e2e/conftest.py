@@ -1,11 +1,11 @@
 """Lab hosts for whole provisionings, removed when the tests that use them are done."""
 
-import bootable
 import pytest
-from attendant import Attendant
-from support import Host
 
 from lab import accelerator, console, machine
+from tests.e2e import bootable
+from tests.e2e.support import Host
+from tests.e2e.watchdog import Watchdog
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,7 +56,7 @@ def container(request, suite):
 @pytest.fixture(scope="module")
 def vm(request, suite):
     for host in lab_host(request, "vm", suite):
-        with Attendant(host):
+        with Watchdog(host):
             yield host
 
 

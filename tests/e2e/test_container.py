@@ -13,7 +13,8 @@ import time
 
 import pytest
 import yaml
-from support import ROOT, make, playbook
+
+from tests.e2e.support import ROOT, make, playbook
 
 pytestmark = pytest.mark.container
 

@@ -7,10 +7,10 @@ build on one another, in the order in which a user would go.
 import json
 import re
 
-import bootable
 import pytest
-from support import make
 
+from tests.e2e import bootable
+from tests.e2e.support import make
 from tests.mirror.signer import Signer
 from tests.mirror.tiny import STAMP
 

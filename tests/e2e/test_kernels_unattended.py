@@ -10,10 +10,10 @@ import signal
 import subprocess
 import time
 
-import bootable
 import pytest
-from support import ROOT, playbook, playbook_command
 
+from tests.e2e import bootable
+from tests.e2e.support import ROOT, playbook, playbook_command
 from tests.mirror import kernels
 
 pytestmark = pytest.mark.vm

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ROOT, Host
 
 from lab import machine, paths
+from tests.e2e.support import ROOT, Host
 
 NAMES = ("e2e-one", "e2e-two")
 

@@ -8,7 +8,8 @@ import re
 import subprocess
 
 import pytest
-from support import playbook
+
+from tests.e2e.support import playbook
 
 pytestmark = pytest.mark.container
 

@@ -4,7 +4,8 @@ The archive keeps bullseye-backports no longer, and bookworm has firmware in a c
 """
 
 import pytest
-from upgrading import as_root, is_whole, upgrade
+
+from tests.e2e.upgrading import as_root, is_whole, upgrade
 
 pytestmark = pytest.mark.container
 

@@ -9,8 +9,8 @@ import re
 import subprocess
 
 import pytest
-from upgrading import FURNISH, LOG, as_root, is_furnished, is_whole, sources, upgrade
 
+from tests.e2e.upgrading import FURNISH, LOG, as_root, is_furnished, is_whole, sources, upgrade
 from tests.mirror.signer import Signer
 
 pytestmark = pytest.mark.container

@@ -3,11 +3,11 @@
 import time
 
 import pytest
-from upgrading import FURNISH, LOG, as_root, begun, is_active, is_furnished, is_whole, upgrade
 
 from lab import container as containers
 from lab import machine, paths
 from lab import state as states
+from tests.e2e.upgrading import FURNISH, LOG, as_root, begun, is_active, is_furnished, is_whole, upgrade
 
 pytestmark = pytest.mark.container
 

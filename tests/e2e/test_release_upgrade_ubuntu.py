@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pytest
-from support import ROOT, playbook, playbook_command
 
+from tests.e2e.support import ROOT, playbook, playbook_command
 from tests.ubuntu import simulated
 
 pytestmark = pytest.mark.container

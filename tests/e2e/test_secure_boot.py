@@ -7,11 +7,11 @@ signed kernel. Nothing is played.
 import subprocess
 import time
 
-import bootable
 import pytest
-from support import playbook
 
 from lab import machine, qemu
+from tests.e2e import bootable
+from tests.e2e.support import playbook
 from tests.mirror import debian
 
 pytestmark = pytest.mark.vm

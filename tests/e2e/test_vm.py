@@ -7,7 +7,8 @@ import json
 import subprocess
 
 import pytest
-from support import make, playbook
+
+from tests.e2e.support import make, playbook
 
 pytestmark = pytest.mark.vm
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from support import ROOT, playbook, playbook_command
+from tests.e2e.support import ROOT, playbook, playbook_command
 
 LOG = "/var/log/uring-lab/release-upgrade.log"
 

@@ -1,9 +1,9 @@
 """What sets the web server on RECV, SEND and READ apart from the one on readv and writev.
 
-What the two have in common is tested together, in test_samples_webserver.py.
+What the two have in common is tested together, in test_webserver.py.
 """
 
-from test_samples_build import SAMPLES
+from tests.unit.samples.programs import SAMPLES
 
 
 def test_sockets_and_files_are_read_and_written_without_vectors():

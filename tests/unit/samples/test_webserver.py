@@ -1,128 +1,23 @@
 """Our web server answers what is right, refuses what is wrong, and outlives every client."""
 
-import contextlib
 import os
-import re
-import resource
 import signal
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_samples_build import SAMPLES, program
-from test_samples_cat import binary
 
-INDEX = b"<!DOCTYPE html><title>hello</title>\n"
-LARGE = 8 * 1024**2 + 1
+from tests.unit.samples.programs import SAMPLES, binary, program
+from tests.unit.samples.servers import BROKEN, INDEX, LARGE, serving
+
 #: Connections that the server serves at once; the rest wait their turn.
 PLACES = 255
 #: The servers that speak HTTP/1.0 alone.
 NAMES = ("05_webserver_liburing", "08_webserver_recv", "10_webserver_luajit")
-#: What no server takes for a request.
-BROKEN = (
-    b"GET\r\n\r\n",
-    b"GET /\r\n\r\n",
-    b"GET  / HTTP/1.0\r\n\r\n",
-    b"GET / HTTP/1.0 more\r\n\r\n",
-    b"GET / FTP/1.0\r\n\r\n",
-    b"GET index.html HTTP/1.0\r\n\r\n",
-    b"GET /%zz HTTP/1.0\r\n\r\n",
-    b"GET /% HTTP/1.0\r\n\r\n",
-    b"GET /index.html%00.png HTTP/1.0\r\n\r\n",
-    b"GET /index.html\0 HTTP/1.0\r\n\r\n",
-    b"GET / HTTP/1.0\0\r\n\r\n",
-    b"G(T / HTTP/1.0\r\n\r\n",
-    b"\r\n\r\n",
-)
 SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
-
-
-@dataclass
-class Server:
-    """A running server: its process and its port."""
-
-    process: subprocess.Popen
-    port: int
-    idle_descriptors: int = 0  # open when no client is connected
-
-    def connect(self) -> socket.socket:
-        """Open a connection; every wait on it ends after ten seconds."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def ask(self, *pieces: bytes, finish: bool = False) -> tuple[int, dict[str, str], bytes]:
-        """Send a request in pieces, with pauses between them; return status, headers and body."""
-        with self.connect() as client:
-            for number, piece in enumerate(pieces):
-                if number:
-                    time.sleep(0.05)
-                client.sendall(piece)
-            if finish:
-                client.shutdown(socket.SHUT_WR)
-            answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
-        head, _, body = answer.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        return int(re.fullmatch(r"HTTP/1\.[01] (\d{3}) .+", status)[1]), headers, body
-
-    def get(self, target: str) -> tuple[int, dict[str, str], bytes]:
-        """Ask for a target; return status, headers and body."""
-        return self.ask(f"GET {target} HTTP/1.0\r\n\r\n".encode())
-
-    def descriptors(self, wanted: int | None = None) -> int:
-        """Return how many descriptors are open: once it is `wanted`, or after two seconds."""
-        for _ in range(40):
-            count = sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
-            if wanted in (None, count):
-                break
-            time.sleep(0.05)
-        return count
-
-    def memory(self) -> int:
-        """Return the bytes of memory that are resident."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGESIZE")
-
-    def starve(self, target: str) -> set[bytes]:
-        """Leave the server four descriptors and ask on twelve connections; return the answers' statuses."""
-        few = self.idle_descriptors + 4
-        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (few, few))
-        clients = [self.connect() for _ in range(12)]
-        for client in clients:
-            client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
-        statuses = set()
-        for client in clients:
-            statuses.add(b"".join(iter(lambda client=client: client.recv(1 << 16), b""))[9:12])
-            client.close()
-        return statuses
-
-
-@contextlib.contextmanager
-def serving(
-    folder: Path, port: int = 0, executable: Path | None = None, options: tuple[str, ...] = ()
-) -> Iterator[Server]:
-    """Run a server in a folder with a public/, on a free port unless told, for as long as the context lasts.
-
-    At its end the server has to obey SIGTERM with status 0. Whatever happens, no server is left behind.
-    """
-    command = [executable or program("05_webserver_liburing"), *options, str(port)]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline()
-        port = int(re.fullmatch(r"serving public/ on http://127\.0\.0\.1:(\d+)/\n", line)[1])
-        server = Server(process, port)
-        server.idle_descriptors = server.descriptors()
-        yield server
-        process.terminate()
-        assert process.wait(10) == 0
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from lab import access, console, machine, state
 SILENCE = 180
 
 
-class Attendant(threading.Thread):
+class Watchdog(threading.Thread):
     """Watches a machine until told that it is over.
 
     Under QEMU 7.2 a machine now and then stands still on its way up or down: four times in some hundreds.

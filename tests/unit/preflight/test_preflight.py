@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_roles_problems import SOUND
 
-ROOT = Path(__file__).parents[2]
+from tests.unit.kernel.hosts import SOUND
+
+ROOT = Path(__file__).parents[3]
 
 HOST = {
     "id": "debian",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROLE = Path(__file__).parents[2] / "roles/release_upgrade"
+ROLE = Path(__file__).parents[3] / "roles/release_upgrade"
 sys.path.insert(0, str(ROLE / "filter_plugins"))
 
 from release_path import release_path  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from ansible.plugins.test.core import search
 
-ROLE = Path(__file__).parents[2] / "roles/release_upgrade"
+ROLE = Path(__file__).parents[3] / "roles/release_upgrade"
 REFUSALS = yaml.safe_load((ROLE / "vars/refusals.yml").read_text())["__release_upgrade_refusals"]
 
 #: What a hop that was made leaves behind; the first line of ERROR is of a try that may fail.

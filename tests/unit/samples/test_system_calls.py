@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_samples_build import OURS, program
-from test_samples_cat import binary
+
+from tests.unit.samples.programs import OURS, binary, program
 
 #: More than any buffer takes at once.
 SIZE = 1_000_001

@@ -17,9 +17,9 @@ from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
-from test_samples_build import SAMPLES, program
-from test_samples_cat import binary
-from test_samples_webserver import BROKEN, INDEX, Server, serving
+
+from tests.unit.samples.programs import SAMPLES, binary, program
+from tests.unit.samples.servers import BROKEN, INDEX, Server, serving
 
 SIZE = 8 * 1024**2 + 1
 HUGE = 64 * 1024**2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROLE = Path(__file__).parents[2] / "roles/liburing"
+ROLE = Path(__file__).parents[3] / "roles/liburing"
 sys.path.insert(0, str(ROLE / "filter_plugins"))
 
 from liburing import liburing_build, liburing_tests  # noqa: E402

@@ -1,12 +1,12 @@
 """Our four cats print what is in the files, whatever the files are, and say so when they cannot."""
 
 import os
-import random
 import subprocess
 from pathlib import Path
 
 import pytest
-from test_samples_build import program
+
+from tests.unit.samples.programs import SYS_FILE, binary, program
 
 pytestmark = pytest.mark.parametrize(
     "name", ["01_regular_cat", "02_cat_uring", "03_cat_liburing", "06_cat_ring"]
@@ -27,13 +27,6 @@ SIZES = [
     512 * 1024,
     5_000_001,
 ]
-#: A file whose stated size (4096) is not what a read gives, on any Linux.
-SYS_FILE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-
-
-def binary(size: int) -> bytes:
-    """Return `size` bytes of every value, the same ones each time."""
-    return random.Random(size).randbytes(size)  # noqa: S311 (test data, not a secret)
 
 
 def cat(name, *files, **options):

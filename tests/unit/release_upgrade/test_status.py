@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-LOOK = Path(__file__).parents[2] / "roles/release_upgrade/files/look.sh"
+LOOK = Path(__file__).parents[3] / "roles/release_upgrade/files/look.sh"
 
 
 @pytest.fixture

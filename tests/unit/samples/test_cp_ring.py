@@ -5,8 +5,8 @@ import resource
 import subprocess
 
 import pytest
-from test_samples_build import program
-from test_samples_cat import SYS_FILE, binary
+
+from tests.unit.samples.programs import SYS_FILE, binary, program
 
 MIB = 1024**2
 SIZE = 9 * MIB + 5001

@@ -8,35 +8,11 @@ import json
 
 import pytest
 import yaml
-from played import ROOT, found
 
-RUNNING = "6.1.0-49-amd64"
+from tests.unit.ansible_play import ROOT, found
+from tests.unit.kernel.hosts import RUNNING, SOUND
+
 NEW = "5.6.0-050600-generic"
-
-#: A host that nothing speaks against.
-SOUND = {
-    "running": RUNNING,
-    "boot_id": "1",
-    "container": "",
-    "entries": {RUNNING: f"gnulinux-advanced-1>gnulinux-{RUNNING}-advanced-1"},
-    "saved_entry": "",
-    "next_entry": "",
-    "manifest": {},
-    "installed": [],
-    "secure_boot": False,
-    "bootloader": "grub",
-    "grubenv_filesystem": "ext4",
-    "grubenv_devices": ["disk", "part"],
-    "free": {"boot": 4000, "root": 4000},
-    "own_boot": False,
-    "initramfs": 40,
-    "headers": [],
-    "dpkg_zstd": True,
-    "dkms": [],
-    "systemd": 252,
-    "boot_seconds": 20,
-    "watchdog": {"device": "", "identity": ""},
-}
 
 #: What the reading of a folder of debs and of the archive says, as far as the table asks for it.
 FOLDER = {

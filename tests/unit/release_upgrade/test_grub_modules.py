@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "roles/release_upgrade/files/grub.sh"
+SCRIPT = Path(__file__).parents[3] / "roles/release_upgrade/files/grub.sh"
 
 
 def outdated(root):

@@ -1,7 +1,8 @@
 """What the kernel role makes of apt's simulation: with the headers, and without them."""
 
 import pytest
-from played import ROOT, found
+
+from tests.unit.ansible_play import ROOT, found
 
 GOOD = {"rc": 0, "stdout": "Inst linux-image-5.6"}
 REMOVES = {"rc": 0, "stdout": "Inst linux-image-5.6\nRemv openssh-server"}

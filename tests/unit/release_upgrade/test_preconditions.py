@@ -1,7 +1,8 @@
 """What stops an upgrade by apt before it begins: made-up forecasts through the table of vars/foreseen.yml."""
 
 import pytest
-from played import ROOT, found
+
+from tests.unit.ansible_play import ROOT, found
 
 ROLE = ROOT / "roles/release_upgrade"
 

@@ -2,7 +2,8 @@
 
 import pytest
 import yaml
-from played import ROOT, found
+
+from tests.unit.ansible_play import ROOT, found
 
 POLICY = "build-essential:\n  Installed: (none)\n  Candidate: 12.9\n"
 LUAJIT = "luajit:\n  Installed: (none)\n  Candidate: 2.1\n"

@@ -1,24 +1,16 @@
 """The catalog is complete, and our samples build from it without a warning and are formatted."""
 
-import ctypes
-import functools
-import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.unit.samples.programs import CATALOG, OURS, SAMPLES, program
 from tests.verify import judges
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-CATALOG = yaml.safe_load((SAMPLES / "catalog.yml").read_text())["samples"]
-OURS = [sample for sample in CATALOG if sample["source"] == "ours"]
 NAMES = [
     "01_regular_cat",
     "02_cat_uring",
@@ -38,57 +30,6 @@ FIELDS = {
     "known_faults": dict,
 }
 OPTIONAL = {"packages": list, "architectures": list, "http": str}
-
-
-def io_uring_setup() -> int:
-    """Try to make a ring without any library; return 0 or the error number."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    ring = libc.syscall(425, 4, ctypes.create_string_buffer(120))
-    if ring < 0:
-        return ctypes.get_errno()
-    os.close(ring)
-    return 0
-
-
-@functools.cache
-def _build_folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="uring-lab-samples-")
-
-
-@functools.cache
-def program(name: str, *edit: str) -> Path:
-    """Build one of our samples by the catalog's line, warnings being errors; return the executable.
-
-    edit: a text that stands once in its sources, and what to put in its place, perhaps another such pair, and
-    so on; nothing: as it is.
-    Skips the calling test, saying why, where the compiler, LuaJIT, liburing's headers or io_uring is missing.
-    """
-    sample = next(sample for sample in OURS if sample["name"] == name)
-    compiled = sample["build"][0] == "cc"
-    tool, package = ("cc", "gcc") if compiled else ("luajit", "luajit")
-    if not shutil.which(tool):
-        pytest.skip(f"no {tool}: install {package}")
-    if platform.machine() not in sample.get("architectures", [platform.machine()]):
-        pytest.skip(
-            f"{name} runs on {', '.join(sample['architectures'])} alone, this is {platform.machine()}"
-        )
-    if "-luring" in sample["build"] and not Path("/usr/include/liburing.h").exists():
-        pytest.skip("no liburing headers: install liburing-dev")
-    if sample["io_uring"] and (error := io_uring_setup()):
-        pytest.skip(f"this machine refuses io_uring: {os.strerror(error)}")
-    # All of them, since one may use a file of another's.
-    root = Path(tempfile.mkdtemp(dir=_build_folder().name))
-    shutil.copytree(SAMPLES, root, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True)
-    folder = root / sample["directory"]
-    for old, new in zip(edit[::2], edit[1::2], strict=True):
-        sources = {file: file.read_text() for file in folder.iterdir() if file.is_file()}
-        places = [file for file, text in sources.items() for _ in range(text.count(old))]
-        assert len(places) == 1, f"{old!r} has to stand in the sources of {name} once"
-        places[0].write_text(sources[places[0]].replace(old, new))
-    build = [*sample["build"], "-Werror"] if compiled else sample["build"]
-    build = subprocess.run(build, cwd=folder, capture_output=True, text=True)
-    assert build.returncode == 0, build.stderr
-    return folder / "program"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,6 @@
 """What concerns the web server in LuaJIT alone: its coroutines, its memory, and how it starts and ends.
 
-What it has in common with the one in C is tested together with that, in test_samples_webserver.py.
+What it has in common with the one in C is tested together with that, in test_webserver.py.
 """
 
 import os
@@ -9,9 +9,9 @@ import subprocess
 import time
 
 import pytest
-from test_samples_build import program
-from test_samples_cat import binary
-from test_samples_webserver import INDEX, LARGE, serving
+
+from tests.unit.samples.programs import binary, program
+from tests.unit.samples.servers import INDEX, LARGE, serving
 
 NAME = "10_webserver_luajit"
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from test_samples_build import program
-from test_samples_cat import binary
+
+from tests.unit.samples.programs import binary, program
 
 BLOCK = 128 * 1024  # DEPTH of them are in flight
 FILE_BLOCK = 1024**2  # that of an output that is a file

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_samples_build import program
-from test_samples_cat import SYS_FILE, binary
+
+from tests.unit.samples.programs import SYS_FILE, binary, program
 
 pytestmark = pytest.mark.parametrize("name", ["04_cp_liburing", "07_cp_ring"])
 

@@ -1,0 +1,28 @@
+"""What the role reads of a host that nothing speaks against, for tests to spoil in one thing each."""
+
+RUNNING = "6.1.0-49-amd64"
+
+#: A host that nothing speaks against.
+SOUND = {
+    "running": RUNNING,
+    "boot_id": "1",
+    "container": "",
+    "entries": {RUNNING: f"gnulinux-advanced-1>gnulinux-{RUNNING}-advanced-1"},
+    "saved_entry": "",
+    "next_entry": "",
+    "manifest": {},
+    "installed": [],
+    "secure_boot": False,
+    "bootloader": "grub",
+    "grubenv_filesystem": "ext4",
+    "grubenv_devices": ["disk", "part"],
+    "free": {"boot": 4000, "root": 4000},
+    "own_boot": False,
+    "initramfs": 40,
+    "headers": [],
+    "dpkg_zstd": True,
+    "dkms": [],
+    "systemd": 252,
+    "boot_seconds": 20,
+    "watchdog": {"device": "", "identity": ""},
+}
