@@ -1,4 +1,4 @@
-# The front door. `make` alone lists what can be asked for; every line of that list stands here as a `## ` comment.
+# The command line. `make` alone lists what can be asked for; every line of that list stands here as a `## ` comment.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,26 +59,26 @@ export $(variables)
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(variables),$(given)))
 ifneq ($(unknown),)
-$(error there is no variable $(unknown)$(shell awk -f frontdoor/nearest.awk -- '$(subst ','\'',$(unknown))' \
+$(error there is no variable $(unknown)$(shell awk -f cli/nearest.awk -- '$(subst ','\'',$(unknown))' \
     $(variables)); `make help` lists them all)
 endif
 
 # ---- Hosts -----------------------------------------------------------------------------------------------------
 venv := .venv/requirements.lock
-front := .venv/bin/python -m frontdoor
+cli := .venv/bin/python -m cli
 lab := .venv/bin/python -m lab
 
 .PHONY: provision verify rollback report kernels
 provision: $(venv) ## put an io_uring lab on HOST, or on a lab host made for it, and prove every step
-	@exec $(front) provision
+	@exec $(cli) provision
 verify: $(venv) ## check a provisioned host; changes nothing on it
-	@exec $(front) verify
+	@exec $(cli) verify
 rollback: $(venv) ## undo on a host what provisioning did: samples, liburing, kernel
-	@exec $(front) rollback
+	@exec $(cli) rollback
 report: $(venv) ## show the table of the last run again
-	@exec $(front) report
+	@exec $(cli) report
 kernels: $(venv) ## list the kernels that KERNEL may name, and those that HOST or the lab host has
-	@exec $(front) kernels
+	@exec $(cli) kernels
 
 # ---- Lab hosts -------------------------------------------------------------------------------------------------
 .PHONY: lab-up lab-ssh lab-console lab-list lab-down lab-snapshot lab-revert
@@ -131,12 +131,12 @@ bench-samples: $(venv) ## measure the samples against coreutils, nginx and upstr
 # ---- The tools -------------------------------------------------------------------------------------------------
 .PHONY: docs lock help
 docs: $(venv) ## write docs/variables.md anew from the roles
-	@.venv/bin/python -m frontdoor.variables_page
+	@.venv/bin/python -m cli.variables_page
 lock: $(venv) ## pin anew every Python package of pyproject.toml in requirements.lock
 	.venv/bin/pip install --quiet --target .venv/uv --upgrade uv
 	.venv/uv/bin/uv pip compile pyproject.toml --group lint --universal --generate-hashes --upgrade --quiet -o requirements.lock
 help: ## this list
-	@awk -f frontdoor/help.awk Makefile
+	@awk -f cli/help.awk Makefile
 
 # The copy of the lock is the stamp: written last, so that an interrupted installation is begun anew, and compared by
 # content, so that a mere checkout installs nothing.

@@ -15,7 +15,7 @@ from lab.progress import phase
 from lab.state import State
 from lab.tool import need
 
-KEEPER = Path(__file__).with_name("keeper.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 #: A shell script: make the first argument a folder and unpack the other ones in it, in their order. No kernel
 #: stays: a container runs this computer's, and another one's initramfs cannot even be made in it.
@@ -55,13 +55,13 @@ def create(state: State, suite: archive.Suite) -> None:
 
 
 def start(state: State) -> None:
-    """Start the keeper, which boots the container, and wait for ssh."""
+    """Start the supervisor, which boots the container, and wait for ssh."""
     with phase(f"booting {state.name} (container, ssh on port {state.port})"):
-        pid_file = state.folder / "keeper.pid"
+        pid_file = state.folder / "supervisor.pid"
         pid_file.unlink(missing_ok=True)
         with deferred():
             as_root(
-                [sys.executable, "-I", str(KEEPER), state.name, str(state.folder), str(state.port)],
+                [sys.executable, "-I", str(SUPERVISOR), state.name, str(state.folder), str(state.port)],
                 "start a container",
             )
             state.process = Process.of(int(pid_file.read_text()))

@@ -21,7 +21,7 @@ class State:
     port: int = 0
     #: Path of what its disk or root was made of.
     image: str = ""
-    #: QEMU, or the keeper of a container.
+    #: QEMU, or the supervisor of a container.
     process: Process | None = None
     emulated: bool = False
 

@@ -292,7 +292,7 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_playbook_on_stats(self, stats):
-        """Leave the last word to the front door where it has called us; it has a table of the steps."""
+        """Leave the last word to the command line where it has called us; it has a table of the steps."""
         self._life.end()
         if not os.environ.get("URING_LAB_STEPS"):
             super().v2_playbook_on_stats(stats)

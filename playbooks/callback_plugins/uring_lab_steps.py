@@ -1,4 +1,4 @@
-"""Records what each step did on each host, for the front door's last screen and the verification's report."""
+"""Records what each step did on each host, for the last screen and the verification's report."""
 
 import json
 import os

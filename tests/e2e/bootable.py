@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.support import playbook
 from tests.mirror import kernels, server
 from tests.mirror.archive import Mirror
-from tests.mirror.tiny import base
+from tests.mirror.minimal_debs import base
 
 #: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
 CONFIRM = 120

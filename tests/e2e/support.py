@@ -1,4 +1,4 @@
-"""Two ways to look at a lab host: run the front door as a user would, and ask the host itself."""
+"""Two ways to look at a lab host: run the command line as a user would, and ask the host itself."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Host:
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900)
 
     def pytest(self, *arguments):
-        """Run checks of tests/verify alone, as the front door calls them."""
+        """Run checks of tests/verify alone, as the command line calls them."""
         command = [ROOT / ".venv/bin/pytest", "-q", f"--lab-hosts={self.name}"]
         command += [f"--lab-inventory-ssh-config={self.ssh_config}", *arguments]
         return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=900)

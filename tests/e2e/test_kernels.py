@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e import bootable
 from tests.e2e.support import make
+from tests.mirror.minimal_debs import STAMP
 from tests.mirror.signer import Signer
-from tests.mirror.tiny import STAMP
 
 pytestmark = pytest.mark.vm
 

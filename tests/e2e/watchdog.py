@@ -1,4 +1,4 @@
-"""Somebody who looks after an emulated machine, and switches off and on one that stands still."""
+"""Switches an emulated machine off and on when it hangs."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ SILENCE = 180
 class Watchdog(threading.Thread):
     """Watches a machine until told that it is over.
 
-    Under QEMU 7.2 a machine now and then stands still on its way up or down: four times in some hundreds.
+    Under QEMU 7.2 a machine now and then hangs on its way up or down: four times in some hundreds.
     What a person then does is done here, and told by a warning; one with its own reason will do so again.
     """
 
@@ -41,10 +41,10 @@ class Watchdog(threading.Thread):
             if console.size(log) != length:
                 length, since = console.size(log), time.monotonic()
             elif time.monotonic() - since > SILENCE:
-                self._look_after(log)
+                self._power_cycle_if_silent(log)
                 since = time.monotonic()
 
-    def _look_after(self, log):
+    def _power_cycle_if_silent(self, log):
         """Ask the machine three times whether it is there, and switch it off and on if not."""
         found = state.load(self._host.directory)
         if any(access.answers(found.folder, found.name, found.port) for _ in range(3)):
@@ -52,4 +52,4 @@ class Watchdog(threading.Thread):
         said = console.tail(log, 40)
         found.process.end()
         machine.up(found.name)
-        warnings.warn(f"{found.name} stood still and was switched off and on. {said}", stacklevel=1)
+        warnings.warn(f"{found.name} hung and was switched off and on. {said}", stacklevel=1)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.mirror import pages
+from tests.mirror.minimal_debs import STAMP, minimal_build, minimal_deb
 from tests.mirror.signer import Signer
-from tests.mirror.tiny import STAMP, tiny_build, tiny_deb
 
-__all__ = ["STAMP", "Mirror", "Signer", "checksums_of", "tiny_build", "tiny_deb"]
+__all__ = ["STAMP", "Mirror", "Signer", "checksums_of", "minimal_build", "minimal_deb"]
 
 
 class Mirror:
@@ -49,7 +49,7 @@ class Mirror:
 
         Args:
             version: such as `5.6`; its directory is `v5.6`.
-            debs: its debs, under the archive's names; none = those of tiny_build.
+            debs: its debs, under the archive's names; none = those of minimal_build.
             layout: `flat`: the debs are in the directory, as until June 2020; `folder`: in one for the
                 architecture.
             stamp: of the debs made here where none are given.
@@ -69,7 +69,7 @@ class Mirror:
             with tempfile.TemporaryDirectory() as made:
                 return self.add(
                     version,
-                    tiny_build(Path(made), version, stamp, architecture=architecture),
+                    minimal_build(Path(made), version, stamp, architecture=architecture),
                     layout=layout,
                     architecture=architecture,
                     links=links,

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab import lock
 from lab.progress import phase
 from tests.mirror import bzimage, donor
-from tests.mirror.tiny import STAMP, base, tiny_deb
+from tests.mirror.minimal_debs import STAMP, base, minimal_deb
 
 SCRIPTS = Path(__file__).with_name("scripts")
 
@@ -175,6 +175,6 @@ def _headers(make: _Maker, name: str, kind: Variant) -> list[Path]:
     common, own = f"linux-headers-{name}", f"linux-headers-{name}-generic"
     needs = ", ".join((common, "libc6 (>= 2.14)", *kind.headers_need))
     return [
-        tiny_deb(make.folder, common, make.version, "all", "", {f"usr/src/{common}/Makefile": "all:\n"}),
-        tiny_deb(make.folder, own, make.version, "amd64", needs, {f"usr/src/{own}/Makefile": "all:\n"}),
+        minimal_deb(make.folder, common, make.version, "all", "", {f"usr/src/{common}/Makefile": "all:\n"}),
+        minimal_deb(make.folder, own, make.version, "amd64", needs, {f"usr/src/{own}/Makefile": "all:\n"}),
     ]

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.mirror.archive import Mirror, Signer
-from tests.mirror.asking import ask
+from tests.mirror.run_module import run_module
 from tests.mirror.server import serve
 
 
@@ -32,4 +32,4 @@ def server(mirror, monkeypatch):
 @pytest.fixture
 def find(mirror, server):
     """Ask the module for a version of that archive; parameters may be overridden."""
-    return partial(ask, url=server.url, key=str(mirror.key), fingerprint=mirror.fingerprint, timeout=5)
+    return partial(run_module, url=server.url, key=str(mirror.key), fingerprint=mirror.fingerprint, timeout=5)

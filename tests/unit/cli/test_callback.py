@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from frontdoor.run import ROOT
+from cli.run import ROOT
 
 ANSIBLE_PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
 CONFIGURATION = f"""\

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mainline import Version
 
-from frontdoor import __main__, verbs
-from frontdoor.options import Options
-from frontdoor.run import ROOT
+from cli import __main__, commands
+from cli.options import Options
+from cli.run import ROOT
 
 RUNNING, OURS = "6.1.0-49-amd64", "5.6.0-050600-generic"
 
@@ -25,10 +25,10 @@ def entry(release):
 
 @pytest.fixture
 def kernels(server, monkeypatch, tmp_path):
-    """Run the verb for the archive of this computer, where there is no lab host."""
+    """Run the command for the archive of this computer, where there is no lab host."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(
-        verbs,
+        commands,
         "read_options",
         lambda _environment, _profiles: Options(
             profile_path=ROOT / "profiles" / "archive.yml", overrides={"kernel_mainline_url": server.url}
@@ -56,7 +56,7 @@ def test_series_are_listed_newest_first_and_candidates_apart(kernels, mirror, se
     ]
     assert told.err == ""
     assert server.requests == [""]
-    assert not Path(verbs.run.os.environ["XDG_STATE_HOME"]).exists(), (
+    assert not Path(commands.run.os.environ["XDG_STATE_HOME"]).exists(), (
         "a lab host was made or looked for on disk"
     )
 

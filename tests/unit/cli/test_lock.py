@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from frontdoor import lock
-from frontdoor.errors import InfrastructureError
-from frontdoor.lock import HostLock
-from frontdoor.run import ROOT
+from cli import lock
+from cli.errors import InfrastructureError
+from cli.lock import HostLock
+from cli.run import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_the_lock_is_free_after_a_run_even_after_one_that_failed(file):
 
 def test_a_controller_that_is_killed_leaves_no_lock(file):
     code = (
-        "import sys, time; from pathlib import Path; from frontdoor.lock import HostLock\n"
+        "import sys, time; from pathlib import Path; from cli.lock import HostLock\n"
         "with HostLock('box', Path('x'), sys.argv[1]): print('held', flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(file)]

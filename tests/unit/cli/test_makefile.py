@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from frontdoor.run import ROOT
+from cli.run import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {
@@ -24,9 +24,9 @@ def make(tmp_path):
     # What an outer make hands down to us would count as given on the command line.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "frontdoor").mkdir()
-    for script in (ROOT / "frontdoor").glob("*.awk"):
-        shutil.copy(script, tmp_path / "frontdoor")
+    (tmp_path / "cli").mkdir()
+    for script in (ROOT / "cli").glob("*.awk"):
+        shutil.copy(script, tmp_path / "cli")
     (tmp_path / "requirements.lock").write_text("pinned==1\n")
     (tmp_path / "lab").mkdir()
     packages = tmp_path / "lab" / "system-packages"
@@ -103,7 +103,7 @@ def test_a_variable_like_no_other_is_refused_without_a_guess(make):
 )
 def test_a_value_reaches_the_front_door_as_it_was_given(stand_in, value):
     answer = stand_in("provision", f"HOST={value}")
-    assert answer.stdout.splitlines() == ["-m", "frontdoor", "provision", f"HOST={value.replace('$$', '$')}"]
+    assert answer.stdout.splitlines() == ["-m", "cli", "provision", f"HOST={value.replace('$$', '$')}"]
 
 
 def test_the_environment_is_not_taken_for_what_was_asked(stand_in):

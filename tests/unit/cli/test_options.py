@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from frontdoor.errors import UsageError
-from frontdoor.options import check_profile, read_options, role_variables
+from cli.errors import UsageError
+from cli.options import check_profile, read_options, role_variables
 
 
 @pytest.fixture

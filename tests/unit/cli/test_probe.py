@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from frontdoor.errors import InfrastructureError
-from frontdoor.probe import probe
-from frontdoor.sshconfig import host_block, ssh_arguments
+from cli.errors import InfrastructureError
+from cli.probe import probe
+from cli.sshconfig import host_block, ssh_arguments
 
 CHANGED = """\
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@

@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from frontdoor import process
-from frontdoor.run import ROOT
+from cli import process
+from cli.run import ROOT
 
-# As the front door does it: run a program, and on a signal say one line and leave by its exit status.
+# As the command line does it: run a program, and on a signal say one line and leave by its exit status.
 FRONT = """
 import os, signal, sys
-from frontdoor import __main__, process
-from frontdoor.errors import Interrupted
+from cli import __main__, process
+from cli.errors import Interrupted
 process._PERSUASION = [(number, 0.3) for number, _ in process._PERSUASION]
 signal.signal(signal.SIGINT, __main__._interrupt)
 try:
@@ -42,17 +42,17 @@ def test_the_exit_status_is_the_programs(tmp_path):
     ],
 )
 def test_ctrl_c_leaves_no_child_behind(program):
-    front = subprocess.Popen(
+    cli = subprocess.Popen(
         [sys.executable, "-c", FRONT, program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
     )
-    group = int(front.stdout.readline())
-    front.send_signal(signal.SIGINT)
-    _, stderr = front.communicate(timeout=30)
-    assert front.returncode == 130
+    group = int(cli.stdout.readline())
+    cli.send_signal(signal.SIGINT)
+    _, stderr = cli.communicate(timeout=30)
+    assert cli.returncode == 130
     assert "Traceback" not in stderr
     # What was killed may wait for init to take note of its end.
     deadline = time.monotonic() + 10
@@ -64,13 +64,11 @@ def test_ctrl_c_leaves_no_child_behind(program):
 def test_a_second_ctrl_c_shortens_the_patience():
     slow = FRONT.replace("0.3", "30")
     program = "trap '' INT; echo $$; sleep 60 & wait"
-    front = subprocess.Popen(
-        [sys.executable, "-c", slow, program], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    front.stdout.readline()
+    cli = subprocess.Popen([sys.executable, "-c", slow, program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    cli.stdout.readline()
     began = time.monotonic()
-    front.send_signal(signal.SIGINT)
+    cli.send_signal(signal.SIGINT)
     time.sleep(0.3)
-    front.send_signal(signal.SIGINT)
-    front.communicate(timeout=30)
+    cli.send_signal(signal.SIGINT)
+    cli.communicate(timeout=30)
     assert time.monotonic() - began < 20

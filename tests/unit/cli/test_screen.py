@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from frontdoor.screen import duration, render
+from cli.screen import duration, render
 
 STEPS = [
     {
@@ -39,7 +39,7 @@ def run(tmp_path):
     """Write the record of a run."""
 
     def write(steps=STEPS, junit=None, **changes):
-        record = {"verb": "provision", "hosts": ["lab"], "check": False, "seconds": 290, "outcome": "done"}
+        record = {"command": "provision", "hosts": ["lab"], "check": False, "seconds": 290, "outcome": "done"}
         record |= {"verify": "", "interrupted": "", **changes}
         (tmp_path / "run.json").write_text(json.dumps(record))
         (tmp_path / "steps.json").write_text(json.dumps(steps))

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontdoor.errors import UsageError
-from frontdoor.sshconfig import inventory_hosts
-from frontdoor.target import Host, chosen, parse_host, parse_hosts, write_inventory
+from cli.errors import UsageError
+from cli.sshconfig import inventory_hosts
+from cli.target import Host, chosen, parse_host, parse_hosts, write_inventory
 
 ANSIBLE_INVENTORY = str(Path(sys.executable).parent / "ansible-inventory")
 

@@ -1,6 +1,6 @@
 """The page of the role variables is made from the roles."""
 
-from frontdoor import variables_page
+from cli import variables_page
 
 
 def test_the_page_is_what_make_docs_writes():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mirror.asking import ROLE
-from tests.mirror.tiny import tiny_build
+from tests.mirror.minimal_debs import minimal_build
+from tests.mirror.run_module import ROLE
 
 PARTS = ["image", "modules", "headers", "headers"]
 
@@ -97,7 +97,9 @@ def test_the_headers_that_all_architectures_share_are_taken_from_where_they_are(
     find, mirror, server, tmp_path
 ):
     mirror.add("6.1", layout="folder")
-    mine = [deb for deb in tiny_build(tmp_path, "6.1", architecture="arm64") if not deb.stem.endswith("_all")]
+    mine = [
+        deb for deb in minimal_build(tmp_path, "6.1", architecture="arm64") if not deb.stem.endswith("_all")
+    ]
     mirror.add("6.1", mine, layout="folder", architecture="arm64")
     headers = [
         deb["url"] for deb in find(version="6.1", architecture="arm64")["debs"] if deb["part"] == "headers"
@@ -117,7 +119,7 @@ def test_a_flavour_gets_its_own_debs_and_a_missing_one_is_refused_with_those_the
     find, mirror, tmp_path
 ):
     mirror.add("5.6")
-    mirror.add("5.6", tiny_build(tmp_path, "5.6", flavour="lowlatency"))
+    mirror.add("5.6", minimal_build(tmp_path, "5.6", flavour="lowlatency"))
     answer = find(version="5.6", flavour="lowlatency")
     assert answer["release"] == "5.6.0-050600-lowlatency"
     assert "linux-modules-5.6.0-050600-lowlatency" in answer["debs"][1]["name"]
@@ -137,20 +139,20 @@ def test_of_two_builds_in_one_directory_the_newest_is_chosen_whole(find, mirror)
 
 def test_a_newer_build_that_is_not_complete_gives_way_to_the_one_before(find, mirror, tmp_path):
     mirror.add("5.16", stamp="202201092355")
-    newer = [deb for deb in tiny_build(tmp_path, "5.16", "202201100000") if "modules" not in deb.name]
+    newer = [deb for deb in minimal_build(tmp_path, "5.16", "202201100000") if "modules" not in deb.name]
     mirror.add("5.16", newer)
     assert find(version="5.16")["stamp"] == "202201092355"
 
 
 def test_an_image_without_its_modules_is_refused(find, mirror, tmp_path):
-    mirror.add("5.6", [deb for deb in tiny_build(tmp_path, "5.6") if "modules" not in deb.name])
+    mirror.add("5.6", [deb for deb in minimal_build(tmp_path, "5.6") if "modules" not in deb.name])
     assert (
         "it has an image but no linux-modules of the flavour generic for amd64" in find(version="5.6")["msg"]
     )
 
 
 def test_an_image_of_the_years_before_holds_its_modules_itself(find, mirror, tmp_path):
-    debs = tiny_build(tmp_path, "4.10-rc8", "201702121731", image="image", modules=False)
+    debs = minimal_build(tmp_path, "4.10-rc8", "201702121731", image="image", modules=False)
     mirror.add("4.10-rc8", debs)
     answer = find(version="4.10-rc8")
     assert answer["release"] == "4.10.0-041000rc8-generic"

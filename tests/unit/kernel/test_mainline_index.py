@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mainline import MainlineError, Page, Version
 
-from tests.mirror import tiny
+from tests.mirror import minimal_debs
 
 URL = "https://example.org/mainline/"
 
@@ -30,7 +30,7 @@ def test_a_version_is_read_back_from_its_text_and_from_its_directory(version):
 
 @given(versions)
 def test_a_release_has_the_name_that_the_archive_gives_it(version):
-    assert version.base == tiny.base(version.text)
+    assert version.base == minimal_debs.base(version.text)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The keeper of one container: boots it, gives it a network, boots it again when it reboots. Runs as root.
+"""Supervises one container: boots it, gives it a network, boots it again when it reboots. Runs as root.
 
 A program of its own, without the rest of the package: started by root's Python, it takes what is in this file
-and the standard library. It puts itself into the background once its number is in `keeper.pid`.
+and the standard library. It puts itself into the background once its number is in `supervisor.pid`.
 
-Everything of the container lives in namespaces whose first process dies with the keeper: however the keeper
-ends, the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
+Everything of the container lives in namespaces whose first process dies with the supervisor: however that ends,
+the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
 
 Arguments: the container's name, its folder, the port of the loopback address that leads to its ssh.
 """
@@ -46,7 +46,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     name, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if os.fork():
-        _wait_until((folder / "keeper.pid").exists)
+        _wait_until((folder / "supervisor.pid").exists)
         return
     os.setsid()
     os.chdir(folder)
@@ -55,7 +55,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.append(number))
     groups = _join_groups(name)
     try:
-        _publish(folder / "keeper.pid")
+        _publish(folder / "supervisor.pid")
         while _boot(name, port) == REBOOT:
             print("lab: the container reboots", flush=True)
     finally:
@@ -160,7 +160,7 @@ def _wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> No
         if asked_to_end:
             raise SystemExit(0)
         if time.monotonic() > until:
-            raise SystemExit(f"the container's keeper waited {patience} s for nothing")
+            raise SystemExit(f"the container's supervisor waited {patience} s for nothing")
         time.sleep(0.02)
 
 

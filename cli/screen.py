@@ -70,7 +70,10 @@ def render(directory: Path, width: int, colours: bool) -> str:
     elif run["verify"]:
         rows.append(["verify", "not run", "", run["verify"]])
 
-    lines = [f"{run['verb']} {', '.join(run['hosts'])}: {run['outcome']} in {duration(run['seconds'])}", ""]
+    lines = [
+        f"{run['command']} {', '.join(run['hosts'])}: {run['outcome']} in {duration(run['seconds'])}",
+        "",
+    ]
     lines += _table(rows, max(width, LEAST_WIDTH), colours)
     if checks and checks.failures:
         lines += ["", "failed checks"]

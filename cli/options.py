@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from frontdoor.errors import UsageError
-from frontdoor.variables_page import ROLES, ROOT, specification
+from cli.errors import UsageError
+from cli.variables_page import ROLES, ROOT, specification
 
 #: The releases that UPGRADE may name.
 RELEASES = ROOT / "roles/release_upgrade/vars/releases.yml"

@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from frontdoor.errors import InfrastructureError, UsageError
-from frontdoor.run import ROOT
+from cli.errors import InfrastructureError, UsageError
+from cli.run import ROOT
 
 
 def lab_host_runs(environment: Mapping[str, str]) -> bool:

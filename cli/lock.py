@@ -16,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from frontdoor.errors import InfrastructureError
-from frontdoor.probe import ssh_command
+from cli.errors import InfrastructureError
+from cli.probe import ssh_command
 
 #: Seconds between two beats, and between two attempts to come back after the host rebooted.
 BEAT = 5
@@ -58,7 +58,7 @@ class HostLock:
         self._command += [name, shlex.join(remote)]
         self._stop = threading.Event()
         self._connection: subprocess.Popen | None = None
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._heartbeat = threading.Thread(target=self._keep, daemon=True)
 
     def __enter__(self) -> "HostLock":
         """Take the lock."""
@@ -74,17 +74,17 @@ class HostLock:
         except BaseException:
             self._end()
             raise
-        self._keeper.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the lock back."""
         self._stop.set()
-        self._keeper.join(END_TIMEOUT)
-        if self._keeper.is_alive():
+        self._heartbeat.join(END_TIMEOUT)
+        if self._heartbeat.is_alive():
             # It waits for a host that is just rebooting.
             self._connection.kill()
-            self._keeper.join(END_TIMEOUT)
+            self._heartbeat.join(END_TIMEOUT)
         self._end()
 
     def _take(self) -> str:

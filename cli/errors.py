@@ -1,19 +1,19 @@
 """What can end a run early: one sentence for the person and an exit status for the script."""
 
 
-class FrontDoorError(Exception):
+class CliError(Exception):
     """A run cannot go on. The text is one line: the cause, the host where there is one, the remedy."""
 
     exit_status = 1
 
 
-class UsageError(FrontDoorError):
+class UsageError(CliError):
     """What was asked for makes no sense; nothing has been touched."""
 
     exit_status = 2
 
 
-class InfrastructureError(FrontDoorError):
+class InfrastructureError(CliError):
     """A host cannot be reached, locked or made, which says nothing about what would be installed on it."""
 
     exit_status = 69

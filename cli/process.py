@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from frontdoor.errors import Interrupted
+from cli.errors import Interrupted
 
 #: Which signal a program gets when we are told to stop, and the seconds it has to obey it. Ansible and pytest
 #: tidy up on SIGINT, which may mean to end a connection to a host that is just rebooting.

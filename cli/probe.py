@@ -5,7 +5,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from frontdoor.errors import InfrastructureError
+from cli.errors import InfrastructureError
 
 #: Seconds for the connection to stand. Ten cover a lost SYN and its repetitions (1 + 2 + 4 s) on a slow line.
 CONNECT_TIMEOUT = 10

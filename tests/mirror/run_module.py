@@ -15,7 +15,7 @@ from ansible.module_utils import basic
 ROLE = Path(__file__).parents[2] / "roles" / "kernel"
 
 
-def ask(**parameters: Any) -> dict[str, Any]:
+def run_module(**parameters: Any) -> dict[str, Any]:
     """Run the module and return its answer; that of a failure has `failed`."""
     said = io.StringIO()
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": parameters}).encode()

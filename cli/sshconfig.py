@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from frontdoor.errors import InfrastructureError, UsageError
+from cli.errors import InfrastructureError, UsageError
 
 # `host` would begin another block, and a shared connection is for each of our tools to make and to end.
 _LEFT_OUT = ("host", "controlmaster", "controlpath", "controlpersist")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from frontdoor.errors import UsageError
+from cli.errors import UsageError
 
 # A name is one of DNS or of ~/.ssh/config, or an IPv4 address; an IPv6 address may have a zone: fe80::1%eth0.
 _HOST = re.compile(

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frontdoor import process, screen, sshconfig
-from frontdoor.errors import InfrastructureError, UsageError
-from frontdoor.options import Options
+from cli import process, screen, sshconfig
+from cli.errors import InfrastructureError, UsageError
+from cli.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
@@ -32,7 +32,7 @@ def tool(name: str) -> str:
 class Run:
     """One run and what is to be remembered of it. `hosts` are the variables of each host by name."""
 
-    verb: str
+    command: str
     hosts: Mapping[str, Mapping[str, object]]
     options: Options
     inventory: Path
@@ -61,7 +61,7 @@ class Run:
         verify says why the checks did not run, where they did not; interrupted names the step under way then.
         """
         content = {
-            "verb": self.verb,
+            "command": self.command,
             "hosts": list(self.hosts),
             "profile": self.options.profile,
             "check": self.options.check,

@@ -1,4 +1,4 @@
-"""What the front door does when it is told to provision, verify, roll back, report or list kernels."""
+"""What the command line does when it is told to provision, verify, roll back, report or list kernels."""
 
 import contextlib
 import shutil
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from frontdoor import run, sshconfig, target
-from frontdoor.errors import InfrastructureError, Interrupted, UsageError
-from frontdoor.labhost import lab_host_runs, lab_inventory
-from frontdoor.lock import HostLock
-from frontdoor.options import Options, check_profile, read_options
-from frontdoor.probe import probe
-from frontdoor.run import Run
+from cli import run, sshconfig, target
+from cli.errors import InfrastructureError, Interrupted, UsageError
+from cli.labhost import lab_host_runs, lab_inventory
+from cli.lock import HostLock
+from cli.options import Options, check_profile, read_options
+from cli.probe import probe
+from cli.run import Run
 
 KERNELS = "playbooks/kernels.yml"
 
@@ -85,7 +85,7 @@ def _options(environment: Mapping[str, str]) -> Options:
 
 @contextlib.contextmanager
 def _opened(
-    verb: str, options: Options, environment: Mapping[str, str], make_lab_host: bool = False
+    command: str, options: Options, environment: Mapping[str, str], make_lab_host: bool = False
 ) -> Iterator[Run]:
     """Find the hosts, prove that each can be reached, and keep the record of the run.
 
@@ -103,7 +103,7 @@ def _opened(
         inventory = directory / "inventory.yml"
         target.write_inventory(choice, inventory)
         hosts = {name: host.inventory_variables() for name, host in choice.items()}
-    current = Run(verb, hosts, options, inventory, directory)
+    current = Run(command, hosts, options, inventory, directory)
     try:
         current.prepare()
         _reach(current)

@@ -20,7 +20,7 @@ def base(version: str) -> str:
     return f"{major}.{minor}.{micro}-{major:02}{minor:02}{micro:02}{rc}"
 
 
-def tiny_deb(
+def minimal_deb(
     folder: Path,
     package: str,
     version: str,
@@ -74,7 +74,7 @@ def _built(
             deb.unlink()
 
 
-def tiny_build(
+def minimal_build(
     folder: Path,
     version: str,
     stamp: str = STAMP,
@@ -114,4 +114,4 @@ def tiny_build(
         debs.append(
             (f"linux-headers-{release}", architecture, needs, {f"usr/src/{needs}-{flavour}/x": "x\n"})
         )
-    return [tiny_deb(folder, package, f"{name}.{stamp}", *rest) for package, *rest in debs]
+    return [minimal_deb(folder, package, f"{name}.{stamp}", *rest) for package, *rest in debs]

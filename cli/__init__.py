@@ -1,0 +1,1 @@
+"""The command line: what `make provision`, `verify`, `rollback` and `report` run."""

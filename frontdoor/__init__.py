@@ -1,1 +1,0 @@
-"""The front door: what `make provision`, `verify`, `rollback` and `report` run."""
