@@ -3,8 +3,8 @@
 A program of its own, without the rest of the package: started by root's Python, it takes what is in this file
 and the standard library. It puts itself into the background once its number is in `supervisor.pid`.
 
-Everything of the container lives in namespaces whose first process dies with the supervisor: however that ends,
-the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
+Everything of the container lives in namespaces whose first process dies with the supervisor: however
+that ends, the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
 
 Arguments: the container's name, its folder, the port of the loopback address that leads to its ssh.
 """

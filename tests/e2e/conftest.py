@@ -40,7 +40,7 @@ def lab_host(request, kind, suite):
 
     Modules run side by side, so each has one of its own.
     """
-    name = request.module.__name__.replace("test_", "e2e-").replace("_", "-")
+    name = request.path.stem.replace("test_", "e2e-").replace("_", "-")
     machine.down(name)
     try:
         yield Host(machine.up(name, kind, suite))

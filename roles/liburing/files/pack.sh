@@ -20,6 +20,18 @@ cd "$folder"
 
 commit=
 if [ -e .git ]; then
+    # A repository's own configuration may name programs to run (core.fsmonitor, filter.*.clean): it is looked at through
+    # a directory with a configuration of ours.
+    common=$(git rev-parse --path-format=absolute --git-common-dir)
+    own=$(git rev-parse --absolute-git-dir)
+    mkdir "$scratch/git"
+    for name in objects refs packed-refs info; do
+        ! [ -e "$common/$name" ] || ln -s "$common/$name" "$scratch/git/$name"
+    done
+    for name in HEAD index; do
+        ! [ -e "$own/$name" ] || cp "$own/$name" "$scratch/git/$name"
+    done
+    git() { command git --git-dir="$scratch/git" --work-tree=. -c core.bare=false "$@"; }
     git ls-files -z --cached --others --exclude-standard | sort -zu >"$scratch/known"
     git ls-files -z --deleted | sort -zu >"$scratch/deleted"
     comm -z -23 "$scratch/known" "$scratch/deleted" >"$scratch/files"
