@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cli import run, sshconfig, target
-from cli.errors import InfrastructureError, Interrupted, UsageError
+from cli.errors import InfrastructureError, Interrupted, LockLostError, UsageError
 from cli.labhost import lab_host_runs, lab_inventory
 from cli.lock import HostLock
 from cli.options import Options, check_profile, read_options
@@ -114,6 +114,10 @@ def _opened(
             interruption.args = (
                 "interrupted; the same command carries on, `make report` shows how far it came",
             )
+        raise
+    except LockLostError:
+        if (directory / "run.json").exists():
+            current.record("interrupted", "another run took the host's lock", current.step())
         raise
     finally:
         if not (directory / "run.json").exists():

@@ -19,6 +19,10 @@ class InfrastructureError(CliError):
     exit_status = 69
 
 
+class LockLostError(InfrastructureError):
+    """Another run took the lock of a host in the middle of ours, which was stopped."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked us to stop. A kind of KeyboardInterrupt, so that nobody takes it for a mere error."""
 

@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from cli.errors import InfrastructureError
+from cli.errors import InfrastructureError, Interrupted, LockLostError
 from cli.probe import ssh_command
 
 #: Seconds between two beats, and between two attempts to come back after the host rebooted.
@@ -27,36 +28,53 @@ SILENCE = 90
 ANSWER_TIMEOUT = 60
 END_TIMEOUT = 5
 
-#: /run/lock is emptied by a reboot, as it should be, and open to every user. There the kernel refuses O_CREAT
-#: on a file that belongs to somebody else (fs.protected_regular, even to root): so the file is made by one
-#: open and used by another, and the holder's name is written without O_CREAT.
-LOCK_FILE = "/run/lock/uring-lab"
+#: In a directory that root alone may write to: no other user of the host can hold, fake or fill the lock.
+#: A reboot empties /run, as it should.
+LOCK_FILE = "/run/uring-lab/lock"
+
+#: What the far end answers where it cannot become root.
+_NO_ROOT = "no root"
+
+_BECOME_ROOT = """
+script=$1
+shift
+[ "$(id -u)" != 0 ] || exec bash -c "$script" hold "$@"
+sudo -n bash -c : < /dev/null > /dev/null 2>&1 || { echo "no root"; exit; }
+exec sudo -n bash -c "$script" hold "$@"
+"""
 
 _HOLD = """
 lock=$1 holder=$2
-[ -e "$lock" ] || (umask 0 && set -C && : > "$lock") 2> /dev/null
-exec 9< "$lock" || exit
+[ -d "${lock%/*}" ] || mkdir -m 0755 "${lock%/*}"
+umask 077
+exec 9>> "$lock" || exit
 flock --nonblock --conflict-exit-code 75 9
 case $? in 0) ;; 75) echo "held by $(head -c 200 "$lock")"; exit ;; *) exit ;; esac
-echo "$holder" | dd of="$lock" conv=nocreat 2> /dev/null
+echo "$holder" > "$lock"
 echo ours
 while read -r -t "$3" beat; do :; done
 """
 
 
 class HostLock:
-    """The lock of one host. Entering the context raises InfrastructureError when another run holds it."""
+    """The lock of one host.
+
+    Entering the context raises InfrastructureError when another run holds it. A lock that another run took
+    while the host rebooted stops this process by SIGTERM; leaving the context then raises LockLostError.
+    """
 
     def __init__(self, name: str, ssh_config: Path, lock_file: str = LOCK_FILE):
         self._name = name
         since = time.strftime("%F %T %Z")
         self._holder = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}, since {since}"
-        remote = ["exec", "bash", "-c", _HOLD, "hold", lock_file, self._holder, str(SILENCE)]
+        remote = ["exec", "bash", "-c", _BECOME_ROOT, "become-root", _HOLD]
+        remote += [lock_file, self._holder, str(SILENCE)]
         # ControlPath=none: Ansible closes its shared connection when it reboots a host.
         self._command = [*ssh_command(ssh_config), "-o", "ControlPath=none"]
         self._command += ["-o", "ServerAliveInterval=15"]
         self._command += [name, shlex.join(remote)]
         self._stop = threading.Event()
+        self._lost_to = ""
         self._connection: subprocess.Popen | None = None
         self._heartbeat = threading.Thread(target=self._keep, daemon=True)
 
@@ -68,6 +86,11 @@ class HostLock:
                 raise InfrastructureError(
                     f"{self._name}: is being provisioned already, {_printable(answer)}; wait for that to end"
                 )
+            if answer == _NO_ROOT:
+                # Without root a run can change nothing, so it needs no lock; preflight refuses it.
+                print(f"{self._name}: is not locked, for sudo there wants a password", file=sys.stderr)
+                self._end()
+                return self
             if answer != "ours":
                 reason = _printable(answer) or "no answer"
                 raise InfrastructureError(f"{self._name}: cannot be locked for this run: {reason}")
@@ -77,15 +100,18 @@ class HostLock:
         self._heartbeat.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Give the lock back."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Give the lock back. Raises LockLostError when its loss is what interrupted the run."""
         self._stop.set()
-        self._heartbeat.join(END_TIMEOUT)
-        if self._heartbeat.is_alive():
-            # It waits for a host that is just rebooting.
-            self._connection.kill()
+        if self._heartbeat.ident is not None:
             self._heartbeat.join(END_TIMEOUT)
-        self._end()
+            if self._heartbeat.is_alive():
+                # It waits for a host that is just rebooting.
+                self._connection.kill()
+                self._heartbeat.join(END_TIMEOUT)
+            self._end()
+        if self._lost_to and isinstance(error, Interrupted):
+            raise LockLostError(self._lost_to) from None
 
     def _take(self) -> str:
         """Connect and return what the host answers: `ours`, `held by …`, or an error's text."""
@@ -107,7 +133,7 @@ class HostLock:
             text = ""
             for line in lines:
                 text = line.strip()
-                if text == "ours" or text.startswith("held by "):
+                if text in ("ours", _NO_ROOT) or text.startswith("held by "):
                     break
             return text
         finally:
@@ -115,7 +141,6 @@ class HostLock:
 
     def _keep(self) -> None:
         """Send the beat; after a lost connection, which is what a reboot looks like, take the lock again."""
-        warned = False
         while not self._stop.wait(BEAT):
             try:
                 self._connection.stdin.write("\n")
@@ -126,13 +151,28 @@ class HostLock:
             if lost:
                 self._end()
                 answer = self._take()
-                # Until it misses our beat, the host may hold the lock for our own lost connection.
-                if answer.startswith("held") and self._holder not in answer and not warned:
-                    warned = True
-                    print(
-                        f"{self._name}: while it rebooted the lock was taken, {_printable(answer)}",
-                        file=sys.stderr,
-                    )
+                if self._is_anothers(answer) and not self._stop.is_set():
+                    self._give_up(_printable(answer))
+                    return
+
+    def _is_anothers(self, answer: str) -> bool:
+        """Tell whether another run has the lock.
+
+        Until it misses our beat, the host may hold it for our own lost connection; and a holder that has no
+        name yet is just about to write it.
+        """
+        holder = answer.removeprefix("held by").strip()
+        return answer.startswith("held") and holder != "" and self._holder not in holder
+
+    def _give_up(self, answer: str) -> None:
+        """Interrupt our own run: two runs at a time would ruin each other's work."""
+        self._lost_to = (
+            f"{self._name}: while it was out of reach another run took its lock, {answer}; this run was "
+            "stopped: wait for the other to end, then give the same command again"
+        )
+        # At once, since Ansible takes its time to end.
+        print(self._lost_to, file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self) -> None:
         """Close the connection, upon which the far end lets go of the lock."""
@@ -149,5 +189,5 @@ class HostLock:
 
 
 def _printable(text: str) -> str:
-    """Keep what came from a file that anybody on the host may write from steering the terminal."""
+    """Keep what came from the host from steering the terminal."""
     return "".join(character for character in text if character.isprintable())

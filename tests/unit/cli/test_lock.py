@@ -1,16 +1,15 @@
 """The lock of a host, with an ssh that runs its command here."""
 
 import os
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
-from cli import lock
-from cli.errors import InfrastructureError
+from cli import lock, process
+from cli.errors import InfrastructureError, Interrupted, LockLostError
 from cli.lock import HostLock
 from cli.run import ROOT
 
@@ -21,13 +20,17 @@ def local_ssh(tmp_path, monkeypatch):
     fake = tmp_path / "ssh"
     fake.write_text('#!/bin/bash\nexec bash -c "${!#}"\n')
     fake.chmod(0o755)
+    # Where the tests do not run as root; what it runs is not worth root.
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/bash\nshift\nexec "$@"\n')
+    sudo.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(lock, "BEAT", 0.1)
 
 
 @pytest.fixture
 def file(tmp_path):
-    return tmp_path / "uring-lab"
+    return tmp_path / "run" / "lock"
 
 
 def host_lock(file):
@@ -93,21 +96,79 @@ def test_a_host_that_hears_no_beat_lets_go(file, monkeypatch):
         assert until(lambda: is_free(file))
 
 
+@pytest.fixture
+def signals():
+    """Interrupt this process by SIGTERM as the command line does."""
+
+    def interrupt(number, _frame):
+        raise Interrupted(number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def held_by_another(file, name):
+    """Put another run's lock in the way, as on a host that has rebooted, and wait until it is held."""
+    file.unlink()
+    file.write_text(f"{name}\n")
+    holder = subprocess.Popen(["flock", file, "sleep", "60"], start_new_session=True)
+    assert until(lambda: not is_free(file))
+    return holder
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_run_whose_lock_another_run_took_is_stopped(file, capfd):
+    began = time.monotonic()
+    with pytest.raises(LockLostError) as loss, host_lock(file) as held:
+        other = held_by_another(file, "them@there, process 7")
+        held._connection.kill()
+        process.run(["sleep", "30"], os.environ, ROOT)
+    os.killpg(other.pid, signal.SIGKILL)
+    other.wait()
+    assert time.monotonic() - began < 20
+    assert loss.value.exit_status == 69
+    assert "box: while it was out of reach another run took its lock, held by them@there" in str(loss.value)
+    assert "wait for the other to end" in str(loss.value)
+    assert str(loss.value) in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("signals")
+def test_our_own_lost_connection_does_not_stop_the_run(file):
+    with host_lock(file) as held:
+        ours = held_by_another(file, held._holder)
+        lost = held._connection
+        lost.kill()
+        assert until(lambda: held._connection is not lost)
+        time.sleep(1)
+        os.killpg(ours.pid, signal.SIGKILL)
+        ours.wait()
+        assert until(lambda: "ours" in file.read_text() or not is_free(file))
+
+
+def test_nobody_else_may_write_or_open_the_lock(file):
+    with host_lock(file):
+        assert file.parent.stat().st_mode & 0o777 == 0o755
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert not lock.LOCK_FILE.startswith(("/run/lock/", "/tmp/", "/var/tmp/"))  # noqa: S108
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-def test_a_lock_file_of_another_user_is_opened_for_reading_alone(tmp_path):
+def test_a_user_without_sudo_gets_no_lock_and_a_line_that_says_so(tmp_path, file, capfd):
     ssh = tmp_path / "ssh"
     ssh.write_text(ssh.read_text().replace("exec", "exec setpriv --reuid=65534 --regid=65534 --clear-groups"))
-    with tempfile.TemporaryDirectory() as open_to_all:
-        Path(open_to_all).chmod(0o1777)
-        file = Path(open_to_all) / "uring-lab"
-        file.touch(mode=0o644)
-        with host_lock(file):
-            assert not is_free(file)
+    (tmp_path / "sudo").write_text("#!/bin/bash\nexit 1\n")
+    # The user must be able to run the sudo that refuses.
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    with host_lock(file):
+        assert not file.exists()
+    assert "box: is not locked, for sudo there wants a password" in capfd.readouterr().err
 
 
 def test_a_host_that_cannot_be_locked_says_why(tmp_path):
     with pytest.raises(InfrastructureError, match=r"cannot be locked for this run: .*No such file"):
-        host_lock(tmp_path / "nowhere" / "file").__enter__()
+        host_lock(tmp_path / "nowhere" / "either" / "file").__enter__()
 
 
 def test_what_the_lock_file_says_cannot_steer_the_terminal(file):
