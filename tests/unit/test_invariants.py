@@ -60,3 +60,15 @@ def test_a_profile_names_known_variables_and_every_source(profile):
 
 def test_host_keys_are_checked_by_ansible():
     assert re.search(r"^host_key_checking = true$", (ROOT / "ansible.cfg").read_text(), re.MULTILINE)
+
+
+def test_what_a_host_tells_of_itself_is_no_variable():
+    assert re.search(r"^inject_facts_as_vars = False$", (ROOT / "ansible.cfg").read_text(), re.MULTILINE)
+
+
+INJECTED = r"\bansible_(distribution|virtualization|architecture|processor|default_ipv4|kernel|os_family|env)"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_role_reads_a_fact_as_a_variable(path):
+    assert not re.search(INJECTED, path.read_text()), "say ansible_facts.X"
