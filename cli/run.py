@@ -145,7 +145,8 @@ def new_directory(hosts: list[str]) -> Path:
     for number in range(1, 100):
         directory = REPORTS / (stem if number == 1 else f"{stem}-{number}")
         with contextlib.suppress(FileExistsError):
-            directory.mkdir()
+            # The log and the differences may show what only this user should know.
+            directory.mkdir(mode=0o700)
             return directory
     raise FileExistsError(17, "too many runs in one second", str(directory))
 
