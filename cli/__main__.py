@@ -8,6 +8,7 @@ from types import FrameType
 
 from cli import commands
 from cli.errors import CliError, Interrupted
+from cli.plain import plain
 from lab.errors import LabError
 
 COMMANDS = {
@@ -47,7 +48,7 @@ def _say(command: str, text: str) -> None:
     erase = "\r\033[K" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):
         for line in text.splitlines():
-            print(f"{erase}{command}: {line}", file=sys.stderr, flush=True)
+            print(f"{erase}{command}: {plain(line)}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

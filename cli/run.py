@@ -15,6 +15,7 @@ from pathlib import Path
 from cli import process, screen, sshconfig
 from cli.errors import InfrastructureError, UsageError
 from cli.options import Options
+from cli.plain import plain
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "reports"
@@ -153,7 +154,8 @@ def new_directory(hosts: list[str]) -> Path:
 
 def read_steps(path: Path) -> list[dict]:
     """Return what the callback plugin recorded of each step on each host, in order."""
-    return json.loads(path.read_text()) if path.exists() else []
+    steps = json.loads(path.read_text()) if path.exists() else []
+    return [{**step, "message": plain(step["message"])} for step in steps]
 
 
 def last_screen(directory: Path) -> str:

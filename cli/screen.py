@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from cli.plain import plain
+
 #: Narrower than this, the last column would hold a word a line.
 LEAST_WIDTH = 60
 
@@ -62,7 +64,7 @@ def render(directory: Path, width: int, colours: bool) -> str:
     rows = [["step", "result", "time", "what it did"]]
     for step in steps:
         name = f"{step['step']} {step['host']}" if several else step["step"]
-        rows.append([name, _result(step, run), duration(step["seconds"]), step["message"]])
+        rows.append([name, _result(step, run), duration(step["seconds"]), plain(step["message"])])
     if checks:
         result = "failed" if checks.failures else "passed"
         result = "interrupted" if run["interrupted"] == "verify" else result
@@ -79,7 +81,7 @@ def render(directory: Path, width: int, colours: bool) -> str:
         lines += ["", "failed checks"]
         for name, reason in checks.failures:
             lines += textwrap.wrap(
-                f"{name}: {reason}", width, initial_indent=_GAP, subsequent_indent=_GAP * 2
+                plain(f"{name}: {reason}"), width, initial_indent=_GAP, subsequent_indent=_GAP * 2
             )
     report = directory / "report.html"
     lines += ["", f"report: {report if report.exists() else directory}"]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from inspect import cleandoc
 
+from cli.plain import plain
 from tests.verify.expectation import label
 
 STYLE = """<style>
@@ -54,7 +55,7 @@ def failure(message: str, reason: str) -> str:
         reason: the test's docstring, which says why it matters.
 
     """
-    return f"{message.splitlines()[0]}\n\nWhy it matters: {cleandoc(reason)}"
+    return f"{plain(message.splitlines()[0])}\n\nWhy it matters: {cleandoc(reason)}"
 
 
 def table(heads: Iterable[str], rows: Iterable[str]) -> str:
@@ -65,7 +66,7 @@ def table(heads: Iterable[str], rows: Iterable[str]) -> str:
 
 def cells(*values: object) -> str:
     """Return table cells with their text escaped."""
-    return "".join(f"<td>{escape(str(value))}</td>" for value in values)
+    return "".join(f"<td>{escape(plain(str(value)))}</td>" for value in values)
 
 
 def step_row(step: dict) -> str:

@@ -118,3 +118,9 @@ def test_a_run_that_was_killed_before_its_first_step_has_a_screen_too(run):
 
 def test_a_duration_is_minutes_and_seconds():
     assert [duration(seconds) for seconds in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "62:05"]
+
+
+def test_a_message_from_a_host_cannot_steer_the_terminal(run):
+    screen = render(run([{**STEPS[0], "message": "\x1b]0;owned\x07\x1b[2Jfine\x9b31m"}]), 200, colours=False)
+    assert "fine" in screen
+    assert not any(one in screen for one in ("\x1b", "\x9b", "owned"))
