@@ -133,7 +133,7 @@ HOSTS = {
 TASKS = """
 - ansible.builtin.include_role:
     name: kernel
-    tasks_from: problems
+    tasks_from: preconditions
     public: true
   vars:
     __kernel_state: {}

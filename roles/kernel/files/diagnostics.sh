@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a trial boot that nobody saw has left on the host: the word of the dead man's switch, and the journal.
 #
-# usage: remains.sh UNCONFIRMED SECONDS BOOT_ID
+# usage: diagnostics.sh UNCONFIRMED SECONDS BOOT_ID
 #   UNCONFIRMED  the file that the switch has written, where it has
 #   SECONDS      after which it would have
 #   BOOT_ID      of the boot before the trial
