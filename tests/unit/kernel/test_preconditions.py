@@ -1,16 +1,16 @@
-"""Every reason against another kernel: the kernel role's table, asked about hosts that lack one thing each.
+"""Every precondition of another kernel, asked about hosts that lack one thing each."""
 
-Ansible itself reads the table, by the tasks that role and preflight read it by. Only what a host would say of
-itself is made up here.
-"""
-
-import json
+import sys
 
 import pytest
 import yaml
 
-from tests.unit.ansible_play import ROOT, found
+from tests.unit.ansible_play import ROOT
 from tests.unit.kernel.hosts import RUNNING, SOUND
+
+sys.path.insert(0, str(ROOT / "roles/kernel/filter_plugins"))
+
+from kernel_plan import kernel_plan
 
 NEW = "5.6.0-050600-generic"
 
@@ -130,32 +130,25 @@ HOSTS = {
     ),
 }
 
-TASKS = """
-- ansible.builtin.include_role:
-    name: kernel
-    tasks_from: preconditions
-    public: true
-  vars:
-    __kernel_state: {}
-- ansible.builtin.set_fact:
-    found: "{{ found | default({}) | combine({item.key: __kernel_problems}) }}"
-  vars: VARIABLES
-  loop: "{{ cases | dict2items }}"
-  loop_control:
-    label: "{{ item.key }}"
-"""
+
+def failing(variables):
+    parameters = {
+        "source": variables["kernel_source"],
+        "version": variables["kernel_version"],
+        "flavour": "generic",
+        "headers": True,
+        "accept_risks": variables["kernel_accept_risks"],
+        "suite": "",
+        "package": variables["kernel_apt_package"],
+    }
+    found = (variables.get("__kernel_folder", {}), variables.get("__kernel_build", {}))
+    return kernel_plan(variables["__kernel_state"], parameters, *found)["preconditions"]
 
 
 @pytest.fixture(scope="module")
-def problems(tmp_path_factory):
-    """Return what Ansible makes of the table, by host."""
-    hosts = {name: variables for name, (variables, _expected) in HOSTS.items()}
-    # What a host does not say stays undefined for it.
-    names = sorted({name for variables in hosts.values() for name in variables})
-    variables = {name: f"{{{{ item.value.{name} }}}}" for name in names}
-    return found(
-        tmp_path_factory.mktemp("problems"), TASKS.replace("VARIABLES", json.dumps(variables)), hosts
-    )
+def problems():
+    """Return the preconditions that fail, by host."""
+    return {name: failing(variables) for name, (variables, _expected) in HOSTS.items()}
 
 
 @pytest.mark.parametrize("name", HOSTS)
