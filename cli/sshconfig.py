@@ -32,6 +32,9 @@ def inventory_hosts(inventory: Path, ansible_inventory: str) -> dict[str, dict[s
         raise UsageError(f"{inventory}: {reason}")
     content = json.loads(listing.stdout)
     variables = content.pop("_meta")["hostvars"]
+    # With inject_facts_as_vars off, Ansible lists the local facts, which there are none of, for every host.
+    for values in variables.values():
+        values.pop("ansible_local", None)
     # A host without variables has no hostvars: the groups are what names every host.
     names = {name for group in content.values() for name in group.get("hosts", [])}
     if not names:
