@@ -63,6 +63,12 @@ def release_path(releases, present, target, today):
     return _walk(releases, index[present], index[wanted["codename"]], today)
 
 
+def target_of(target, distribution):
+    """Return the target that a distribution's hosts are asked for; `ubuntu:focal` is for Ubuntu's."""
+    only, _colon, name = target.rpartition(":")
+    return name if only in ("", distribution) else "keep"
+
+
 def _walk(releases, place, end, today):
     here, hops = releases[place], []
     has_upgrader = any("lts" in release for release in releases)
@@ -106,8 +112,8 @@ def _answer(hops=(), note="", problem=""):
 
 
 class FilterModule:
-    """The filter under its name."""
+    """The filters under their names."""
 
     def filters(self):
         """Return the filters of this file."""
-        return {"release_path": release_path}
+        return {"release_path": release_path, "target_of": target_of}

@@ -1,13 +1,17 @@
 """Why a hop was not made: the reasons that are found in what Ubuntu's upgrader, apt and dpkg print."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from ansible.plugins.test.core import search
 
 ROLE = Path(__file__).parents[3] / "roles/release_upgrade"
+sys.path.insert(0, str(ROLE / "filter_plugins"))
+
+from failure_reason import failure_message, failure_reason, host_status, next_remedy  # noqa: E402
+
 REFUSALS = yaml.safe_load((ROLE / "vars/refusals.yml").read_text())["__release_upgrade_refusals"]
 
 #: What a hop that was made leaves behind; the first line of ERROR is of a try that may fail.
@@ -23,7 +27,7 @@ MADE = """
 
 def reason(text):
     """Return the name of the first reason in a text, found as the role finds it."""
-    return next(refusal["name"] for refusal in REFUSALS if search(text, refusal["pattern"]))
+    return failure_reason(text, REFUSALS)["name"]
 
 
 def main_log(words):
@@ -144,3 +148,35 @@ def test_every_reason_says_something_to_a_person_and_has_a_remedy_that_the_role_
 def test_every_reason_has_a_name_of_its_own():
     names = [refusal["name"] for refusal in REFUSALS]
     assert sorted(set(names)) == sorted(names)
+
+
+LINES = ["codename=focal\r", "audit=\r", "pending=\r", "packages=1a -\r", "result=success\r", "\r"]
+
+
+def test_a_hop_is_made_where_the_release_is_there_and_nothing_is_left_to_do():
+    assert host_status(LINES, {"to": "focal", "packages": "0b -"})["succeeded"]
+    assert not host_status(LINES, {"to": "jammy"})["succeeded"]
+    left = host_status([*LINES, "pending=Inst a=1;"], {"to": "focal", "packages": "1a -"})
+    assert (left["succeeded"], left["untouched"]) == (False, True)
+    assert left["where"] == "it runs focal, left to do: Inst a=1;."
+
+
+def test_each_remedy_is_tried_once_and_none_after_a_time_out():
+    reason = {"remedy": "repair"}
+    assert next_remedy(reason, {"result": "success"}, []) == "repair"
+    assert next_remedy(reason, {"result": "success"}, ["repair"]) == ""
+    assert next_remedy(reason, {"result": "timeout"}, []) == ""
+
+
+def test_the_message_holds_cause_and_state_and_the_end_of_the_log():
+    hop = {"from": "focal", "to": "jammy", "packages": "1a -"}
+    status = host_status([*LINES, "result=timeout"], hop)
+    message = failure_message(hop, status, {"says": "Why."}, "first\r\n\r\nlast\r\n", "box", 10, "/log")
+    assert message.splitlines() == [
+        "box was not upgraded from focal to jammy within 10 s (release_upgrade_timeout).",
+        "Why.",
+        "No package was touched; its sources are as they were.",
+        "Its log, /log, ends in:",
+        "first",
+        "last",
+    ]

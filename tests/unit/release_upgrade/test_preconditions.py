@@ -1,10 +1,13 @@
-"""What stops an upgrade by apt before it begins: made-up forecasts through the table of vars/foreseen.yml."""
+"""What stops an upgrade by apt before it begins: made-up forecasts."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.unit.ansible_play import ROOT, found
+sys.path.insert(0, str(Path(__file__).parents[3] / "roles/release_upgrade/filter_plugins"))
 
-ROLE = ROOT / "roles/release_upgrade"
+from release_preconditions import missing_suites, release_preconditions
 
 PLAN = {
     "upgraded": ["bash", "libc6"],
@@ -60,58 +63,39 @@ CASES = {
     "it gets less": ({"plan": {"space_mib": -50}, "space": ("/ 110", "/ 110", "/ 110")}, None),
 }
 
-TASKS = """
-- ansible.builtin.set_fact:
-    found: "{{ found | default({}) | combine({item.key: {'problems': problems, 'foreseen': foreseen}}) }}"
-  vars:
-    problems: "{{ __release_upgrade_refused }}"
-    foreseen: "{{ __release_upgrade_foreseen }}"
-    __release_upgrade_hop: {to: trixie}
-    __release_upgrade_third_party: {acted: "{{ item.value.aside }}"}
-    __release_upgrade_held: {stdout_lines: "{{ item.value.held }}"}
-    __release_upgrade_fetched: "{{ item.value.fetched }}"
-    __release_upgrade_forecast: "{{ item.value.plan }}"
-    __release_upgrade_space: {stdout_lines: "{{ ['Mounted on Avail'] + item.value.space }}"}
-    __release_upgrade_missing: [trixie-backports]
-  loop: "{{ cases | dict2items }}"
-  loop_control: {label: "{{ item.key }}"}
-"""
+ASIDE = {"uri": "http://ppa", "suites": ["bookworm"], "file": "/etc/apt/sources.list.d/p.list"}
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """Return what Ansible makes of the cases."""
-    cases = {
-        name: {
-            "plan": {} if given.get("plan", {}) is None else {**PLAN, **given.get("plan", {})},
-            "fetched": {"rc": 0, "stderr": ""} | given.get("fetched", {}),
-            "held": given.get("held", []),
-            "space": given.get("space", ROOMY),
-            "aside": [
-                {"uri": "http://ppa", "suites": ["bookworm"], "file": "/etc/apt/sources.list.d/p.list"}
-            ],
-        }
-        for name, (given, _expected) in CASES.items()
-    }
-    vars_files = [ROLE / "vars/main.yml", ROLE / "vars/foreseen.yml"]
-    return found(tmp_path_factory.mktemp("foreseen"), TASKS, cases, vars_files)
+def told(case):
+    """Return what is made of a case."""
+    given = CASES[case][0]
+    plan = given.get("plan", {})
+    return release_preconditions(
+        {} if plan is None else {**PLAN, **plan},
+        to="trixie",
+        fetched={"rc": 0, "stderr": ""} | given.get("fetched", {}),
+        space=["Mounted on Avail", *given.get("space", ROOMY)],
+        held=given.get("held", []),
+        dropped=["trixie-backports"],
+        third_party=[ASIDE],
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_hop_that_would_stop_half_way_is_refused_with_the_reason(told, case):
+def test_a_hop_that_would_stop_half_way_is_refused_with_the_reason(case):
     expected = CASES[case][1]
-    problems = told[case]["problems"]
+    problems = told(case)["failed"]
     if expected is None:
         assert problems == []
         return
     begins, holds = expected
     assert len(problems) == 1
     assert problems[0].startswith(begins)
-    assert holds in " ".join(problems[0].split())
+    assert holds in problems[0]
 
 
-def test_what_is_known_beforehand_is_said_in_full(told):
-    assert " ".join(told["held in the way"]["foreseen"].split()) == (
+def test_what_is_known_beforehand_is_said_in_full():
+    assert told("held in the way")["forecast"] == (
         "2 packages to upgrade, 1 new, 1 to remove: libold; 100 MiB to fetch, 200 MiB more on disk. "
         "As the host is now, it would be refused: apt finds no way to trixie: E:Unable "
         "Held packages may be in its way: libold; `apt-mark unhold` frees them. "
@@ -120,11 +104,16 @@ def test_what_is_known_beforehand_is_said_in_full(told):
     )
 
 
-def test_what_stays_behind_for_the_sake_of_a_held_package_is_named(told):
-    assert "Kept back, mostly by held ones: vim-common." in told["vim held"]["foreseen"]
+def test_what_stays_behind_for_the_sake_of_a_held_package_is_named():
+    assert "Kept back, mostly by held ones: vim-common." in told("vim held")["forecast"]
 
 
-def test_check_says_why_nothing_can_be_foreseen(told):
-    assert (
-        told["no lists"]["foreseen"].strip().startswith("What it would do cannot be foreseen: The lists of")
-    )
+def test_check_says_why_nothing_can_be_foreseen():
+    assert told("no lists")["forecast"].startswith("What it would do cannot be foreseen: The lists of")
+
+
+def test_a_suite_that_is_gone_is_left_out_and_the_release_itself_never():
+    gone = "E: The repository 'http://m.lab {} Release' does not have a Release file.\n"
+    stderr = "".join(gone.format(suite) for suite in ("trixie-backports", "trixie", "trixie-backports"))
+    assert missing_suites(stderr, "trixie") == {"dropped": ["trixie-backports"], "archived": ["trixie"]}
+    assert missing_suites("", "trixie") == {"dropped": [], "archived": []}
