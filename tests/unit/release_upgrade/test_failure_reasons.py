@@ -12,7 +12,9 @@ sys.path.insert(0, str(ROLE / "filter_plugins"))
 
 from failure_reason import failure_message, failure_reason, host_status, next_remedy  # noqa: E402
 
-REFUSALS = yaml.safe_load((ROLE / "vars/refusals.yml").read_text())["__release_upgrade_refusals"]
+REASONS = yaml.safe_load((ROLE / "vars/failure_reasons.yml").read_text())[
+    "__release_upgrade_failure_reasons"
+]
 
 #: What a hop that was made leaves behind; the first line of ERROR is of a try that may fail.
 MADE = """
@@ -27,7 +29,7 @@ MADE = """
 
 def reason(text):
     """Return the name of the first reason in a text, found as the role finds it."""
-    return failure_reason(text, REFUSALS)["name"]
+    return failure_reason(text, REASONS)["name"]
 
 
 def main_log(words):
@@ -138,15 +140,15 @@ def test_nothing_is_found_amiss_in_what_a_hop_that_was_made_leaves_behind():
 
 
 def test_every_reason_says_something_to_a_person_and_has_a_remedy_that_the_role_knows():
-    mend = (ROLE / "tasks/mend.yml").read_text()
+    mend = (ROLE / "tasks/remedy.yml").read_text()
     known = {"", "again", *re.findall(r"__release_upgrade_remedy == '(\w+)'", mend)}
-    for refusal in REFUSALS:
-        assert refusal["says"].endswith("."), refusal["name"]
-        assert refusal["remedy"] in known, refusal["name"]
+    for reason in REASONS:
+        assert reason["says"].endswith("."), reason["name"]
+        assert reason["remedy"] in known, reason["name"]
 
 
 def test_every_reason_has_a_name_of_its_own():
-    names = [refusal["name"] for refusal in REFUSALS]
+    names = [reason["name"] for reason in REASONS]
     assert sorted(set(names)) == sorted(names)
 
 

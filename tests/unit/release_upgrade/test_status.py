@@ -1,16 +1,16 @@
-"""What is made of an upgrade's state by look.sh, while systemd is upgraded itself."""
+"""What is made of an upgrade's state by status.sh, while systemd is upgraded itself."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-LOOK = Path(__file__).parents[3] / "roles/release_upgrade/files/look.sh"
+LOOK = Path(__file__).parents[3] / "roles/release_upgrade/files/status.sh"
 
 
 @pytest.fixture
 def look(tmp_path):
-    """Return a function that runs look.sh in a folder, with a made-up systemctl; it gives the first line."""
+    """Return a function that runs status.sh in a folder, with a made-up systemctl, for its first line."""
     script = LOOK.read_text()
     for folder in ("/var/lib/uring-lab", "/var/log/uring-lab", "/run"):
         script = script.replace(f"={folder}/", f"={tmp_path}/")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is true of the host after a hop, as NAME=VALUE lines; as root, since dpkg asks for its lock. Plain sh: see look.sh.
+# What is true of the host after a hop, as NAME=VALUE lines; as root, since dpkg asks for its lock. Plain sh: see status.sh.
 # shellcheck source=/dev/null
 . /etc/os-release
 export LC_ALL=C
