@@ -9,7 +9,7 @@ codename=$2
 folder=/var/lib/uring-lab
 log=/var/log/uring-lab/release-upgrade.log
 exec >>"$log" 2>&1 3>"$log.progress"
-echo $$ >/run/uring-lab-release-upgrade.pid # for look.sh
+echo $$ >/run/uring-lab-release-upgrade.pid # for status.sh
 
 # LANGUAGE would go before LC_ALL in what Ubuntu's upgrader says, and LANG would choose its mirror.
 export LC_ALL=C.UTF-8 LANGUAGE=C LANG=C DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none
@@ -25,7 +25,7 @@ export APT_CONFIG=$folder/release-upgrade.apt.conf
 export NEEDRESTART_SUSPEND=1
 
 say() { printf '\n== %s, %s\n' "$(date -u '+%F %T.%3N')" "$*"; }
-say "Begun to upgrade to $codename"  # words.sh looks for this
+say "Begun to upgrade to $codename"  # log_tail.sh looks for this
 
 # What runs by the clock would hold the locks, and the upgrader does not wait for them.
 timers=$(systemctl list-units --plain --no-legend --state=active 'apt-daily*.timer' | cut -d ' ' -f 1)
