@@ -12,9 +12,7 @@ sys.path.insert(0, str(ROLE / "filter_plugins"))
 
 from failure_reason import failure_message, failure_reason, host_status, next_remedy  # noqa: E402
 
-REASONS = yaml.safe_load((ROLE / "vars/failure_reasons.yml").read_text())[
-    "__release_upgrade_failure_reasons"
-]
+REASONS = yaml.safe_load((ROLE / "vars/failure_reasons.yml").read_text())["__release_upgrade_failure_reasons"]
 
 #: What a hop that was made leaves behind; the first line of ERROR is of a try that may fail.
 MADE = """
