@@ -12,19 +12,21 @@ PROGRAM = (Path(__file__).parent / "probes" / "version.c").read_text()
 
 PROVISION = "run the provisioning again and read the liburing step's message"
 
-#: Compiles a program by an unprivileged user, in a folder that goes away again, runs it, takes the digests
-#: of what the compiler read and the program loaded.
+#: Compiles a program in a directory that goes away again, runs it, and takes the digests of what the compiler
+#: read and the program loaded. All by an unprivileged user: in a directory of that user, root would follow a link.
 COMPILE = f"""\
-cd "$(runuser -u nobody -- mktemp -d)" || exit 1
+exec runuser -u nobody -- sh -s <<'END-OF-COMPILE'
+cd "$(mktemp -d)" || exit 1
 trap 'rm -rf "$PWD"' EXIT
-runuser -u nobody -- tee program.c >/dev/null <<'END-OF-PROGRAM'
+cat >program.c <<'END-OF-PROGRAM'
 {PROGRAM}
 END-OF-PROGRAM
-runuser -u nobody -- cc -MD -MF headers -o program program.c -luring || exit 1
-runuser -u nobody -- ./program >said || exit
+cc -MD -MF headers -o program program.c -luring || exit 1
+./program >said || exit
 cat said
 {{ tr -s ' \\\\' '\\n' <headers | grep liburing; sed -n 's/^loaded //p' said; }} | sort -u |
 while read -r file; do sha256sum "$file"; done
+END-OF-COMPILE
 """
 
 #: Where pkg-config's file says that header and library are; its first lines are assignments of the shell.

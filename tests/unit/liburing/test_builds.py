@@ -239,3 +239,23 @@ def test_a_folder_that_is_no_liburing_tree_is_refused(tree):
     status, said, why = pack(tree)
     assert (status, said) == (2, [])
     assert why.startswith(f"{tree} is no liburing tree: it must hold debian/control")
+
+
+@pytest.mark.parametrize(
+    "setting", [("core.fsmonitor", "{0}"), ("filter.x.clean", "{0}; cat"), ("core.hooksPath", "{1}")]
+)
+def test_the_configuration_of_a_git_tree_runs_nothing_on_the_controller(work_tree, tmp_path, setting):
+    """A tree from elsewhere may bring a .git/config of its own."""
+    witness = tmp_path / "witness"
+    script = tmp_path / "hooks/post-index-change"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\ntouch {witness}\n")
+    script.chmod(0o755)
+    (work_tree / ".gitattributes").write_text("* filter=x\n")
+    name, value = setting
+    git(work_tree, "config", name, value.format(script, script.parent))
+    (work_tree / "debian/control").touch()
+    status, said, why = pack(work_tree)
+    assert status == 0, why
+    assert said[2].endswith("+changes")
+    assert not witness.exists()
