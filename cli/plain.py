@@ -10,6 +10,14 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 
+# The user and password of an address, such as http://user:secret@mirror/debian.
+_PASSWORD = re.compile(r"(://)[^\s/:@'\"]+:[^\s/'\"]*@")
+
+
+def redacted(text: str) -> str:
+    """Return a text as `plain` does, and without the passwords of addresses in it."""
+    return _PASSWORD.sub(r"\1***@", plain(text))
+
 
 def plain(text: str) -> str:
     """Return a text without escape sequences, control characters but line feed and tab, and bidi controls."""

@@ -1,10 +1,12 @@
 """Ansible's output as a person wants to follow it: a heading a step, a line a task, and a sign of life."""
 
 import functools
+import importlib.util
 import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 from ansible import constants as C  # noqa: N812 - Ansible's own custom
 from ansible.playbook.task_include import TaskInclude
@@ -23,6 +25,13 @@ DOCUMENTATION = """
       - default_callback
       - result_format_callback
 """
+
+# Ansible loads a plugin by its path, so this repository's packages are not on its own.
+_spec = importlib.util.spec_from_file_location(
+    "uring_lab_plain", Path(__file__).resolve().parents[2] / "cli" / "plain.py"
+)
+_plain = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_plain)
 
 #: Seconds after which a running task shows that it is at work: on a terminal, and in a file or a pipe, where
 #: each sign is a line that stays.
@@ -58,7 +67,7 @@ class SignOfLife:
     def begin(self, text: str) -> None:
         """Start to count for a task."""
         with self._lock:
-            self._text, self._note = text, ""
+            self._text, self._note = _plain.redacted(text), ""
             self._began = time.monotonic()
             self._next = self._began + (PATIENCE_TERMINAL if self._terminal else PATIENCE_FILE)
         if self._thread is None:
@@ -67,7 +76,7 @@ class SignOfLife:
 
     def note(self, text: str) -> None:
         """Add something to the running task, such as the number of its attempts."""
-        self._note = f", {text}"
+        self._note = f", {_plain.redacted(text)}"
 
     def end(self) -> None:
         """Stop counting."""
@@ -141,6 +150,9 @@ class CallbackModule(Default):
 
     def __init__(self, *arguments, **keywords):
         super().__init__(*arguments, **keywords)
+        # Everything goes through this one method: lines, differences, warnings, the log, and -v.
+        show = self._display.display
+        self._display.display = lambda text, *rest, **named: show(_plain.redacted(str(text)), *rest, **named)
         self._life = SignOfLife(sys.stdout.fileno())
         self._heading = None
         self._several_hosts = False

@@ -1,5 +1,6 @@
 """Records what each step did on each host, for the last screen and the verification's report."""
 
+import importlib.util
 import json
 import os
 import time
@@ -18,6 +19,13 @@ DOCUMENTATION = """
       - A step is a role. Its message is that of its last task named C(Report), or why it failed.
       - Does nothing unless the environment variable C(URING_LAB_STEPS) names the file.
 """
+
+# Ansible loads a plugin by its path, so this repository's packages are not on its own.
+_spec = importlib.util.spec_from_file_location(
+    "uring_lab_plain", Path(__file__).resolve().parents[2] / "cli" / "plain.py"
+)
+_plain = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_plain)
 
 _REPORT = "Report"
 
@@ -124,6 +132,7 @@ class CallbackModule(CallbackBase):
                 entry["status"] = "changed" if entry["changed"] else "ok"
         entry["seconds"] = round(time.monotonic() - self._began.get((step, name), time.monotonic()), 1)
         if message is not None:
+            message = _plain.redacted(message)
             if outcome in ("ok", "changed"):
                 self._reports[step, name] = message
             # A report that an `always` section makes after a failure does not hide why it failed.

@@ -355,3 +355,15 @@ def test_a_terminal_shows_that_a_task_is_at_work_in_place(play, prints, note):
     assert re.search(rf"\r\x1b\[K  \.\.\.         Wait for it \(\d+ s, {note}", text)
     # Nothing of it stays: the line is erased before the result is written in its place.
     assert re.search(r"\r\x1b\[K  changed     Wait for it \(\d\.\d s\)\r\n", text)
+
+
+@pytest.mark.parametrize("verbosity", ["", "-v"])
+def test_neither_escapes_nor_passwords_reach_screen_log_and_record(play, verbosity, tmp_path):
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b31mfine http://me:hunter2@mirror/debian"
+    copy = {"content": hostile + "\n", "dest": str(tmp_path / "file"), "mode": "0600"}
+    play.role("kernel", [{"name": "Write", "ansible.builtin.copy": copy}, debug("Report", hostile)])
+    log = tmp_path / "log"
+    printed = play("--check", "--diff", *filter(None, [verbosity]), ANSIBLE_LOG_PATH=str(log))
+    for text in (printed, log.read_text(), play.steps()[0]["message"]):
+        assert "://***@mirror" in text
+        assert not any(one in text for one in ("\x1b", "\x9b", "hunter2"))
