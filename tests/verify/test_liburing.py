@@ -13,7 +13,7 @@ PROGRAM = (Path(__file__).parent / "probes" / "version.c").read_text()
 PROVISION = "run the provisioning again and read the liburing step's message"
 
 #: Compiles a program in a directory that goes away again, runs it, and takes the digests of what the
-#: compiler read and the program loaded. By nobody throughout: in nobody's directory, root would follow a link.
+#: compiler read and the program loaded. By nobody throughout: in nobody's directory root would follow a link.
 COMPILE = f"""\
 exec runuser -u nobody -- sh -s <<'END-OF-COMPILE'
 cd "$(mktemp -d)" || exit 1
