@@ -74,7 +74,7 @@ def test_a_refusal_names_no_version_where_there_is_none():
 )
 def test_the_version_of_a_commit_that_a_profile_names_is_known_before_it_is_fetched(profile):
     named = yaml.safe_load(profile.read_text())
-    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__liburing_commits"]
+    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__liburing_asked"]["commits"]
     assert named.get("liburing_git_ref", next(iter(known))) in known
 
 
