@@ -48,7 +48,10 @@ def report(_environment: Mapping[str, str]) -> int:
     latest = run.REPORTS / "latest"
     if not (latest / "run.json").exists():
         raise UsageError("there has been no run yet; `make provision` makes one")
-    print(run.last_screen(latest.resolve()))
+    try:
+        print(run.last_screen(latest.resolve()))
+    except KeyError:
+        raise UsageError(f"{latest.resolve()} was recorded by another version of uring-lab") from None
     return 0
 
 
