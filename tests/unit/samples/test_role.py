@@ -1,9 +1,10 @@
-"""Which samples the role leaves out on a host, and the reason it gives."""
+"""Which samples the role leaves out on a host, the reason it gives, and what it takes for installed."""
+
+import importlib.util
 
 import pytest
-import yaml
 
-from tests.unit.ansible_play import ROOT, found
+from tests.unit.samples.programs import CATALOG, SAMPLES
 
 POLICY = "build-essential:\n  Installed: (none)\n  Candidate: 12.9\n"
 LUAJIT = "luajit:\n  Installed: (none)\n  Candidate: 2.1\n"
@@ -13,36 +14,60 @@ LUA = "10_webserver_luajit"
 #: By name: the host's architecture, what apt-cache says, what is left out, and the note about that.
 CASES = {
     "all": ("x86_64", POLICY + LUAJIT, [], ""),
-    "no package": ("x86_64", POLICY + NO_LUAJIT, [LUA], f"left out: {LUA} (not in the archive: luajit)"),
+    "no package": ("x86_64", POLICY + NO_LUAJIT, [LUA], f", left out: {LUA} (not in the archive: luajit)"),
     "no lists": ("x86_64", "", [], ""),
-    "another machine": ("aarch64", POLICY, [LUA], f"left out: {LUA} (not for aarch64)"),
+    "another machine": ("aarch64", POLICY, [LUA], f", left out: {LUA} (not for aarch64)"),
 }
-
-TASKS = """
-- ansible.builtin.set_fact:
-    found: "{{ found | default({}) | combine({item.key: seen}) }}"
-  vars:
-    seen: "{{ [left_out, __samples_chosen | length, __samples_note if left_out else ''] }}"
-    left_out: "{{ __samples_left_out | map(attribute='name') }}"
-    ansible_facts: {architecture: "{{ item.value[0] }}"}
-    samples_source: ours
-    __samples_policy: {stdout: "{{ item.value[1] }}"}
-    role_path: "@ROOT@/roles/samples"
-  loop: "{{ cases | dict2items }}"
-"""
+FOUND = {
+    "manifest": {},
+    "whole": True,
+    "liburing": "11",
+    "pins": {"ours": {"digest": "22"}, "upstream": {"commit": "33"}},
+}
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    """Return what Ansible makes of the cases."""
-    tasks = TASKS.replace("@ROOT@", str(ROOT))
-    return found(tmp_path_factory.mktemp("samples"), tasks, CASES, [ROOT / "roles/samples/vars/main.yml"])
+def role():
+    path = SAMPLES.parent / "roles/samples/filter_plugins/samples_plan.py"
+    spec = importlib.util.spec_from_file_location("samples_plan", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_sample_that_cannot_run_on_the_host_is_left_out_with_the_reason(case, seen):
-    catalog = yaml.safe_load((ROOT / "samples/catalog.yml").read_text())["samples"]
-    count = sum(sample["source"] == "ours" for sample in catalog)
-    _, _, left_out, note = CASES[case]
-    assert seen[case][:2] == [left_out, count - len(left_out)]
-    assert seen[case][2].lstrip(", ").strip() == note
+def test_a_sample_that_cannot_run_on_the_host_is_left_out_with_the_reason(case, role):
+    machine, policy, left_out, note = CASES[case]
+    plan = role.samples_plan(role.samples_for(CATALOG, "ours", machine), policy, FOUND)
+    count = sum(sample["source"] == "ours" for sample in CATALOG)
+    assert [sample["name"] for sample in plan["left_out"]] == left_out
+    assert len(plan["chosen"]) == count - len(left_out)
+    assert plan["note"] == note
+
+
+@pytest.mark.parametrize(("source", "sources"), [("upstream", ["upstream"]), ("all", ["ours", "upstream"])])
+def test_the_sources_asked_for_are_built_and_pinned(source, sources, role):
+    plan = role.samples_plan(role.samples_for(CATALOG, source, "x86_64"), POLICY + LUAJIT, FOUND)
+    assert {sample["source"] for sample in plan["chosen"]} == set(sources)
+    assert plan["wanted"]["sources"] == {name: FOUND["pins"][name] for name in sources}
+
+
+@pytest.mark.parametrize(
+    ("change", "installed"),
+    [
+        ({}, True),
+        ({"whole": False}, False),
+        ({"liburing": "12"}, False),
+        ({"pins": {"ours": {"digest": "23"}}}, False),
+    ],
+)
+def test_what_is_installed_is_built_again_where_anything_differs(change, installed, role):
+    choice = role.samples_for(CATALOG, "ours", "x86_64")
+    plan = role.samples_plan(choice, POLICY + LUAJIT, FOUND)
+    assert not plan["installed"]
+    sums = [f"{number:064} /opt/uring-lab/{number}" for number, _ in enumerate(plan["chosen"])]
+    manifest = role.samples_manifest(plan, sums)
+    assert manifest["samples"][1]["path"] == "/opt/uring-lab/1"
+    assert manifest["samples"][1]["name"] == plan["chosen"][1]["name"]
+    again = role.samples_plan(choice, POLICY + LUAJIT, {**FOUND, "manifest": manifest, **change})
+    assert again["installed"] is installed

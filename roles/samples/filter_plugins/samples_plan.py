@@ -1,0 +1,131 @@
+"""Which samples are built on a host, which are left out and why, and whether just those are installed."""
+
+import hashlib
+import json
+import re
+
+DOCUMENTATION = """
+    name: samples_plan
+    short_description: which samples are built on a host, and whether just those are installed
+    positional: policy, found
+    options:
+      _input:
+        description: What samples_for returned.
+        type: dict
+        required: true
+      policy:
+        description: What apt-cache policy has printed of build-essential and of what samples need.
+        type: str
+        required: true
+      found:
+        description: >-
+          C(manifest), that of an earlier run; C(whole), whether its programs are unchanged; C(liburing), the
+          checksum of liburing's manifest; C(pins), what each source is pinned to.
+        type: dict
+        required: true
+"""
+
+RETURN = """
+    _value:
+      description:
+        - C(chosen), the catalog's entries to build; C(servers), those of them that serve a directory.
+        - C(left_out), the entries that are not built, and C(note), why, in words.
+        - C(packages), those that the chosen ones need.
+        - C(wanted), what was asked for in the form that the manifest keeps.
+        - C(installed), whether just that is installed.
+      type: dict
+"""
+
+SOURCES = {"ours": ["ours"], "upstream": ["upstream"], "all": ["ours", "upstream"]}
+
+
+def samples_for(catalog, source, machine):
+    """Return the samples of a source that are for a machine.
+
+    Args:
+        catalog: the entries of samples/catalog.yml.
+        source: ``ours``, ``upstream`` or ``all``.
+        machine: the architecture, as ``uname -m`` prints it.
+
+    Returns:
+        A dict: ``sources``, their names; ``catalog``, the digest of the catalog; ``native`` and ``foreign``,
+        the entries; ``packages``, the sorted packages that the native ones need; ``machine``.
+
+    """
+    asked = [sample for sample in catalog if sample["source"] in SOURCES[source]]
+    foreign = [sample for sample in asked if machine not in sample.get("architectures", [machine])]
+    native = [sample for sample in asked if sample not in foreign]
+    return {
+        "sources": SOURCES[source],
+        "catalog": hashlib.sha256(json.dumps(catalog).encode()).hexdigest(),
+        "native": native,
+        "foreign": foreign,
+        "packages": sorted({package for sample in native for package in sample.get("packages", [])}),
+        "machine": machine,
+    }
+
+
+def samples_plan(choice, policy, found):
+    """Return what holds on a host: a dictionary (RETURN above)."""
+    known = re.findall(r"(?m)^(\S+):\n.*\n  Candidate: (?!\(none\))", policy)
+    # A host without lists of packages, which --check does not fetch, knows of none: nothing is said by that.
+    available = known if "build-essential" in known else choice["packages"]
+    missing = [package for package in choice["packages"] if package not in available]
+    lacking = [sample for sample in choice["native"] if {*sample.get("packages", [])} & {*missing}]
+    chosen = [sample for sample in choice["native"] if sample not in lacking]
+    wanted = {
+        "sources": {source: found["pins"][source] for source in choice["sources"]},
+        "catalog": choice["catalog"],
+        "liburing": found["liburing"],
+        "missing": missing,
+    }
+    left_out = choice["foreign"] + lacking
+    return {
+        "chosen": chosen,
+        "servers": [sample for sample in chosen if "public" in sample],
+        "left_out": left_out,
+        "note": _note(choice, left_out, lacking, missing),
+        "packages": sorted({package for sample in chosen for package in sample.get("packages", [])}),
+        "wanted": wanted,
+        "installed": found["manifest"].get("wanted") == wanted and found["whole"],
+    }
+
+
+def _note(choice, left_out, lacking, missing):
+    if not left_out:
+        return ""
+    reasons = [f"not for {choice['machine']}"] if choice["foreign"] else []
+    reasons += [f"not in the archive: {', '.join(missing)}"] if lacking else []
+    return f", left out: {', '.join(sample['name'] for sample in left_out)} ({'; '.join(reasons)})"
+
+
+def samples_manifest(plan, sums):
+    """Return what is remembered of the programs.
+
+    Args:
+        plan: that of ``samples_plan``.
+        sums: what sha256sum has printed of the programs, in the order of ``chosen``.
+
+    """
+    digests = [line.split(None, 1) for line in sums]
+    return {
+        "wanted": plan["wanted"],
+        "sources": plan["wanted"]["sources"],
+        "left_out": plan["left_out"],
+        "samples": [
+            {**sample, "path": path, "sha256": digest}
+            for sample, (digest, path) in zip(plan["chosen"], digests)
+        ],
+    }
+
+
+class FilterModule:
+    """The filters under their names."""
+
+    def filters(self):
+        """Return the filters of this file."""
+        return {
+            "samples_for": samples_for,
+            "samples_plan": samples_plan,
+            "samples_manifest": samples_manifest,
+        }
