@@ -132,6 +132,7 @@ class Packages:
         """Install the packages; return what the module returns."""
         params = self.module.params
         names = [name for name in params["names"] if "/" in name]
+        debs = {os.path.basename(name).split("_")[0] for name in names}  # deb-version(7)
         missing = sorted(set(params["names"]) - set(names) - self.installed())
         self.account()
         if not names and not missing:
@@ -149,19 +150,20 @@ class Packages:
         self.record["transactions"][mark] = {"purpose": params["purpose"], "expected": would["new"]}
         for name, version in would["replaced"].items():
             # An upgrade that comes along is no replacement that a rollback would take back.
-            if name not in self.record["packages"] and any(
-                os.path.basename(deb).startswith(name + "_") for deb in names
-            ):
+            if name not in self.record["packages"] and name in debs:
                 self.record["replaced"].setdefault(name, version)
         self.save()
+        # apt takes one that is there and is named for asked for, which is how an owner makes it theirs.
+        automatic = {name for name in debs if self.record["packages"].get(name, {}).get("automatic")}
+        automatic -= self.listed("showmanual") if automatic else set()
         status, out, err = self.run([*install, "--option=%s=%s" % (apt_account.MARK, mark)])
         added = self.account()
         if status:
             self.module.fail_json(
                 msg="apt could not install %s: %s" % (" ".join(names + missing), problem(err, out))
             )
-        if params["purpose"] == "build" and added:
-            self.run(["apt-mark", "auto", *added])
+        if params["purpose"] == "build" and (added or automatic):
+            self.run(["apt-mark", "auto", *added, *sorted(automatic)])
             for name in added:
                 self.record["packages"][name]["automatic"] = True
             self.save()
