@@ -43,9 +43,9 @@ class Work:
     output: str
 
 
-def cases(programs: list[Program], folder: Path) -> Iterator[Case]:
-    """Give the cases. folder: on a disk, with place for the files, which are made when they are needed."""
-    place = folder / "files"
+def cases(programs: list[Program], directory: Path) -> Iterator[Case]:
+    """Give the cases. directory: on a disk, with place for the files, which are made when they are needed."""
+    place = directory / "files"
     place.mkdir()
     processes.give(place)
     cats = {"cat": ["cat"]} | _of(programs, "cat", LARGE)
@@ -68,7 +68,7 @@ def cases(programs: list[Program], folder: Path) -> Iterator[Case]:
 
 
 @functools.cache
-def inputs(folder: Path, size: int, count: int) -> tuple[Path, ...]:
+def inputs(directory: Path, size: int, count: int) -> tuple[Path, ...]:
     """Write files of random bytes, once; return them.
 
     Raises:
@@ -76,9 +76,9 @@ def inputs(folder: Path, size: int, count: int) -> tuple[Path, ...]:
 
     """
     wanted = 3 * size * count
-    if shutil.disk_usage(folder).free < wanted:
-        raise BenchError(f"less than {wanted // MIB} MiB are free in {folder}")
-    paths = tuple(folder / f"{size}-{number:03}" for number in range(count))
+    if shutil.disk_usage(directory).free < wanted:
+        raise BenchError(f"less than {wanted // MIB} MiB are free in {directory}")
+    paths = tuple(directory / f"{size}-{number:03}" for number in range(count))
     for path in paths:
         with path.open("wb") as file:
             for _ in range(size // MIB):
@@ -99,7 +99,7 @@ def _of(programs: list[Program], contract: str, size: int) -> dict[str, list[str
 
 
 @functools.cache
-def check(command: tuple[str, ...], files: tuple[Path, ...], copies: bool, folder: Path) -> None:
+def check(command: tuple[str, ...], files: tuple[Path, ...], copies: bool, directory: Path) -> None:
     """See once that a program gives the right bytes; raises BenchError."""
     expected = hashlib.sha256()
     for path in files:
@@ -107,7 +107,7 @@ def check(command: tuple[str, ...], files: tuple[Path, ...], copies: bool, folde
             while piece := file.read(MIB):
                 expected.update(piece)
     seen = hashlib.sha256()
-    destination = folder / "copy"
+    destination = directory / "copy"
     arguments = [*command, *map(str, files), *([str(destination)] if copies else [])]
     process = subprocess.Popen(
         arguments,
@@ -136,7 +136,7 @@ def check(command: tuple[str, ...], files: tuple[Path, ...], copies: bool, folde
         )
 
 
-def turn(command: list[str], work: Work, folder: Path) -> Figures:
+def turn(command: list[str], work: Work, directory: Path) -> Figures:
     """Run a program RUNS times.
 
     Returns:
@@ -146,18 +146,18 @@ def turn(command: list[str], work: Work, folder: Path) -> Figures:
         BenchError: its output is wrong, or it failed.
 
     """
-    files = inputs(folder, work.size, work.count)
-    check(tuple(command), files, work.output == "argument", folder)
-    runs = sorted(run(command, work, files, folder) for _ in range(RUNS))
+    files = inputs(directory, work.size, work.count)
+    check(tuple(command), files, work.output == "argument", directory)
+    runs = sorted(run(command, work, files, directory) for _ in range(RUNS))
     seconds, cpu = runs[len(runs) // 2]
     return {"time": seconds, "cpu": cpu}
 
 
-def run(command: list[str], work: Work, files: tuple[Path, ...], folder: Path) -> tuple[float, float]:
+def run(command: list[str], work: Work, files: tuple[Path, ...], directory: Path) -> tuple[float, float]:
     """Run a program once; return its time and its processor time, in seconds."""
     if work.cold:
         evict(files)
-    destination = folder / "copy"
+    destination = directory / "copy"
     arguments = [*command, *map(str, files), *([str(destination)] if work.output == "argument" else [])]
     reader = None
     with (destination if work.output == "file" else Path(os.devnull)).open("wb") as output:

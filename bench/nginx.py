@@ -14,8 +14,8 @@ PACKAGES = ("nginx", "nginx-core")
 CONFIGURATION = """\
 daemon off;
 worker_processes {workers};
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log warn;
 events {{ worker_connections 2048; }}
 http {{
     types {{ text/html html; }}
@@ -23,11 +23,11 @@ http {{
     sendfile on;
     tcp_nopush on;
     keepalive_requests 1000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
     {more}
     server {{
         listen 127.0.0.1:{port}{listen};
@@ -64,8 +64,8 @@ def version(program: Path) -> str:
     return answer.stderr.rpartition(" ")[2].strip()
 
 
-def _unpack(folder: Path) -> None:
-    """Get the packages by apt, which checks their signatures, and put their files below a folder of ours."""
+def _unpack(directory: Path) -> None:
+    """Download the packages by apt, which verifies them, and unpack them below `directory`."""
     with tempfile.TemporaryDirectory(prefix="uring-lab-nginx-") as download:
         answer = subprocess.run(
             ["apt-get", "download", "--quiet=2", *PACKAGES], cwd=download, capture_output=True, text=True
@@ -75,22 +75,22 @@ def _unpack(folder: Path) -> None:
                 "nginx is not installed here and apt-get could not get it "
                 f"({answer.stderr.strip()[-200:]}): apt-get update, or install nginx"
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         for package in Path(download).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+            subprocess.run(["dpkg-deb", "--extract", package, directory], check=True)
 
 
-def configure(folder: Path, public: Path, port: int, workers: int, cached: bool) -> Path:
+def configure(directory: Path, public: Path, port: int, workers: int, cached: bool) -> Path:
     """Write a configuration, and return its file.
 
-    folder: for this instance alone; nginx has to be allowed to write there
+    directory: for this instance alone; nginx has to be allowed to write there
     workers: processes; more than one share the port by SO_REUSEPORT, as our rings do
     cached: keep files open (open_file_cache) and look for changes once a minute
     """
-    file = folder / "nginx.conf"
+    file = directory / "nginx.conf"
     file.write_text(
         CONFIGURATION.format(
-            folder=folder,
+            directory=directory,
             public=public,
             port=port,
             workers=workers,

@@ -18,7 +18,7 @@ def unprivileged() -> dict:
 
 
 def give(path: Path) -> None:
-    """Make a file or folder that of the user whom unprivileged() names."""
+    """Make a file or directory that of the user whom unprivileged() names."""
     if as_whom := unprivileged():
         os.chown(path, as_whom["user"], as_whom["group"])
 
@@ -37,24 +37,24 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def cpu_time(folder: Path) -> float:
+def cpu_time(directory: Path) -> float:
     """Return the processor time, user and system, that a process has used, in seconds: proc(5).
 
-    Raises OSError when there is no such folder in /proc any more.
+    Raises OSError when there is no such directory in /proc any more.
     """
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    fields = (directory / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Group:
     """A program with all the processes that it starts: a process group of its own."""
 
-    def __init__(self, command: list[str], folder: Path, log: Path):
+    def __init__(self, command: list[str], directory: Path, log: Path):
         self._log = log
         with log.open("wb") as output:
             self._leader = subprocess.Popen(
                 command,
-                cwd=folder,
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,7 +63,7 @@ class Group:
             )
 
     def _members(self) -> list[Path]:
-        """Return the folders in /proc of its processes, ended ones that were not waited for included."""
+        """Return the directories in /proc of its processes, ended ones that were not waited for included."""
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -84,17 +84,17 @@ class Group:
     def cpu(self) -> float:
         """Return the processor time that all of it has used, in seconds."""
         seconds = 0.0
-        for folder in self._members():
+        for directory in self._members():
             with contextlib.suppress(OSError):
-                seconds += cpu_time(folder)
+                seconds += cpu_time(directory)
         return seconds
 
     def memory(self) -> int:
         """Return its memory in bytes (PSS: what processes share counts once)."""
         kib = 0
-        for folder in self._members():
+        for directory in self._members():
             with contextlib.suppress(OSError):
-                found = re.search(r"^Pss: +(\d+) kB", (folder / "smaps_rollup").read_text(), re.MULTILINE)
+                found = re.search(r"^Pss: +(\d+) kB", (directory / "smaps_rollup").read_text(), re.MULTILINE)
                 kib += int(found[1]) if found else 0
         return kib * 1024
 

@@ -34,8 +34,8 @@ class Program:
     entry: dict
 
 
-def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[str, str]]:
-    """Build every sample in a folder.
+def build_all(directory: Path, upstream: str | None) -> tuple[list[Program], dict[str, str]]:
+    """Build every sample in a directory.
 
     upstream: a clone of upstream's repository; None: it is cloned from where the role clones it
 
@@ -45,10 +45,10 @@ def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[s
     """
     left_out: dict[str, str] = {}
     # A copy of the whole, since one may use a file of another's.
-    ours = shutil.copytree(ROOT / "samples", folder / "ours", ignore=shutil.ignore_patterns("program"))
+    ours = shutil.copytree(ROOT / "samples", directory / "ours", ignore=shutil.ignore_patterns("program"))
     roots = {"ours": ours}
     try:
-        roots["upstream"] = clone(folder / "upstream", upstream)
+        roots["upstream"] = clone(directory / "upstream", upstream)
     except BenchError as problem:
         left_out["upstream"] = str(problem)
     programs = []
@@ -65,13 +65,13 @@ def build_all(folder: Path, upstream: str | None) -> tuple[list[Program], dict[s
     return programs, left_out
 
 
-def clone(folder: Path, repository: str | None) -> Path:
-    """Clone upstream's samples at the pinned commit; return the folder. Raises BenchError."""
+def clone(directory: Path, repository: str | None) -> Path:
+    """Clone upstream's samples at the pinned commit; return the directory. Raises BenchError."""
     pins = yaml.safe_load(PINS.read_text())
     commit = pins["samples_git_commit"]
     for command in (
-        ["clone", "--quiet", "--no-checkout", repository or pins["samples_git_url"], str(folder)],
-        ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
+        ["clone", "--quiet", "--no-checkout", repository or pins["samples_git_url"], str(directory)],
+        ["-C", str(directory), "checkout", "--quiet", "--detach", commit],
     ):
         try:
             answer = subprocess.run(
@@ -87,18 +87,18 @@ def clone(folder: Path, repository: str | None) -> Path:
             # Git says first what went wrong, and then what that may mean.
             reason = (answer.stderr.strip().splitlines() or [f"git ended with {answer.returncode}"])[0]
             raise BenchError(f"{reason}; a clone on this computer can be named by UPSTREAM=FOLDER")
-    return folder
+    return directory
 
 
 def build(entry: dict, root: Path) -> Path:
     """Build one sample; return the executable. Raises BenchError."""
-    folder = root / entry["directory"]
+    directory = root / entry["directory"]
     try:
         answer = subprocess.run(
-            entry["build"], cwd=folder, capture_output=True, text=True, timeout=BUILD_TIME
+            entry["build"], cwd=directory, capture_output=True, text=True, timeout=BUILD_TIME
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise BenchError(f"it does not build: {problem}") from problem
     if answer.returncode:
         raise BenchError(f"it does not build: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
-    return folder / "program"
+    return directory / "program"

@@ -23,7 +23,7 @@ from bench.programs import ROOT
 REPORTS = ROOT / "reports" / "bench-samples"
 
 #: Where the files are made: on a disk, which /tmp need not be.
-SCRATCH = "/var/tmp"  # noqa: S108  # the folder made there has a name that nobody can foresee
+SCRATCH = "/var/tmp"  # noqa: S108  # the directory made there has a name that nobody can foresee
 
 
 def main() -> int:
@@ -33,9 +33,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with tempfile.TemporaryDirectory(prefix="uring-lab-bench-", dir=SCRATCH) as scratch:
-            folder = Path(scratch)
-            folder.chmod(0o755)  # for the user without rights
-            return compare(arguments, folder)
+            directory = Path(scratch)
+            directory.chmod(0o755)  # for the user without rights
+            return compare(arguments, directory)
     except BenchError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
@@ -78,16 +78,16 @@ def _pattern(text: str) -> re.Pattern:
         raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {problem}") from problem
 
 
-def compare(arguments: argparse.Namespace, folder: Path) -> int:
+def compare(arguments: argparse.Namespace, directory: Path) -> int:
     """Build, measure, show and write. Returns an exit status."""
     say("building the samples")
-    built, left_out = programs.build_all(folder, arguments.upstream or None)
+    built, left_out = programs.build_all(directory, arguments.upstream or None)
     server = nginx.find()
     for name, reason in left_out.items():
         say(f"left out: {name}: {reason}")
     about = describe(arguments, server)
     network.leave()
-    every = [*files.cases(built, folder), *servers.cases(built, server, folder, arguments.seconds)]
+    every = [*files.cases(built, directory), *servers.cases(built, server, directory, arguments.seconds)]
     cases = [kept for case in every if (kept := chosen(case, arguments.filter))]
     if not cases:
         raise BenchError(f"nothing has {arguments.filter.pattern!r} in its name")

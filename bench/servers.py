@@ -37,7 +37,7 @@ START_TIME = 5
 class Server:
     """A server that can be started again and again.
 
-    command: started in a folder that holds public/
+    command: started in a directory that holds public/
     port: of 127.0.0.1, no other server's
     mortal: known to die of a client that hangs up, as wrk does in the end
     """
@@ -47,22 +47,22 @@ class Server:
     mortal: bool = False
 
 
-def make_public(folder: Path) -> Path:
-    """Make the folder that holds public/ with a file of each size; return it."""
-    public = folder / "served" / "public"
+def make_public(directory: Path) -> Path:
+    """Make the directory that holds public/ with a file of each size; return it."""
+    public = directory / "served" / "public"
     public.mkdir(parents=True)
     for size in SIZES.values():
         (public / f"{size}.html").write_bytes(os.urandom(size))
     return public.parent
 
 
-def cases(programs: list[Program], nginx_program: Path, folder: Path, seconds: int) -> Iterator[Case]:
-    """Give the cases. folder: with place for the servers' files; seconds: of load in a turn."""
-    served = make_public(folder)
+def cases(programs: list[Program], nginx_program: Path, directory: Path, seconds: int) -> Iterator[Case]:
+    """Give the cases. directory: with place for the servers' files; seconds: of load in a turn."""
+    served = make_public(directory)
     # A copy: the user without rights may not look into our home, where an unpacked one is.
-    program = Path(shutil.copy(nginx_program, folder / "nginx"))
+    program = Path(shutil.copy(nginx_program, directory / "nginx"))
     ports = iter(range(8001, 8100))
-    make_nginx = functools.partial(_nginx, program, folder, served, ports)
+    make_nginx = functools.partial(_nginx, program, directory, served, ports)
 
     single = {
         REFERENCE: make_nginx(),
@@ -72,7 +72,7 @@ def cases(programs: list[Program], nginx_program: Path, folder: Path, seconds: i
     for sample in programs:
         if sample.entry["contract"] != "webserver":
             continue
-        if sample.entry["source"] == "upstream":  # takes no port, and serves the folder it is in
+        if sample.entry["source"] == "upstream":  # takes no port, and serves the directory it is in
             single[sample.name] = Server([str(sample.path)], 8000, mortal=True)
             continue
         for name, options in {sample.name: [], **VARIANTS.get(sample.name, {})}.items():
@@ -85,7 +85,7 @@ def cases(programs: list[Program], nginx_program: Path, folder: Path, seconds: i
 
     def case(title: str, label: str, servers: dict[str, Server], pin: bool, load: wrk.Load) -> Case:
         turns: dict[str, Callable[[], Figures]] = {
-            name: functools.partial(turn, server, served, load, pin, folder)
+            name: functools.partial(turn, server, served, load, pin, directory)
             for name, server in servers.items()
         }
         return Case(title, label, next(iter(servers)), "rate", turns)
@@ -109,17 +109,17 @@ def _connections(count: int) -> str:
 
 
 def _nginx(
-    program: Path, folder: Path, served: Path, ports: Iterator[int], workers: int = 1, cached: bool = False
+    program: Path, directory: Path, served: Path, ports: Iterator[int], workers: int = 1, cached: bool = False
 ) -> Server:
     port = next(ports)
-    own = folder / f"nginx-{port}"
+    own = directory / f"nginx-{port}"
     own.mkdir()
     processes.give(own)
     configuration = nginx.configure(own, served / "public", port, workers, cached)
     return Server([str(program), "-p", str(own), "-c", str(configuration)], port)
 
 
-def turn(server: Server, served: Path, load: wrk.Load, pin: bool, folder: Path) -> Figures:
+def turn(server: Server, served: Path, load: wrk.Load, pin: bool, directory: Path) -> Figures:
     """Start a server, see that it answers rightly, put a load on it, and end it.
 
     Returns:
@@ -131,7 +131,7 @@ def turn(server: Server, served: Path, load: wrk.Load, pin: bool, folder: Path) 
 
     """
     body = (served / "public" / f"{load.size}.html").read_bytes()
-    group = start(server, served, load.size, body, pin, folder)
+    group = start(server, served, load.size, body, pin, directory)
     try:
         url = f"http://127.0.0.1:{server.port}/{load.size}.html"
         before = group.cpu()
@@ -145,9 +145,11 @@ def turn(server: Server, served: Path, load: wrk.Load, pin: bool, folder: Path) 
     return figures
 
 
-def start(server: Server, served: Path, size: int, body: bytes, pin: bool, folder: Path) -> processes.Group:
+def start(
+    server: Server, served: Path, size: int, body: bytes, pin: bool, directory: Path
+) -> processes.Group:
     """Start a server and return it once it has answered with the right body."""
-    log = Path(tempfile.mkstemp(dir=folder, suffix=".log")[1])
+    log = Path(tempfile.mkstemp(dir=directory, suffix=".log")[1])
     command = [*(processes.pinned(0) if pin else []), *server.command]
     until = time.monotonic() + START_TIME
     group = processes.Group(command, served, log)

@@ -26,15 +26,15 @@ def free_port(preferred: int = 0) -> int:
     raise OSError("no free port on the loopback address")
 
 
-def write(folder: Path, name: str, port: int) -> None:
+def write(directory: Path, name: str, port: int) -> None:
     """Write known_hosts, ssh_config and inventory.yml for a machine that answers on a port of this computer.
 
     The one host key that is accepted is the one that the lab made for this machine.
     """
-    key_type, key = (folder / "host_key.pub").read_text().split()[:2]
-    (folder / "known_hosts").write_text(f"[{ADDRESS}]:{port} {key_type} {key}\n")
+    key_type, key = (directory / "host_key.pub").read_text().split()[:2]
+    (directory / "known_hosts").write_text(f"[{ADDRESS}]:{port} {key_type} {key}\n")
     options = {
-        "UserKnownHostsFile": f'"{folder / "known_hosts"}"',
+        "UserKnownHostsFile": f'"{directory / "known_hosts"}"',
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "IdentitiesOnly": "yes",
@@ -43,7 +43,7 @@ def write(folder: Path, name: str, port: int) -> None:
         "HostName": ADDRESS,
         "Port": port,
         "User": USER,
-        "IdentityFile": f'"{folder / "id_ed25519"}"',
+        "IdentityFile": f'"{directory / "id_ed25519"}"',
         "PasswordAuthentication": "no",
         # So that none is waited for where a machine stands still, and one ends some time after its machine.
         "ConnectTimeout": PATIENCE,
@@ -52,26 +52,26 @@ def write(folder: Path, name: str, port: int) -> None:
         **options,
     }
     lines = [f"Host {name}", *(f"    {option} {value}" for option, value in alias.items())]
-    (folder / "ssh_config").write_text("\n".join(lines) + "\n")
+    (directory / "ssh_config").write_text("\n".join(lines) + "\n")
     host = {
         "ansible_host": ADDRESS,
         "ansible_port": port,
         "ansible_user": USER,
-        "ansible_ssh_private_key_file": str(folder / "id_ed25519"),
+        "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
         "ansible_ssh_common_args": " ".join(f"-o '{option}={value}'" for option, value in options.items()),
         # What the kernel step shows of a boot that failed.
-        "kernel_console_log": str(folder / "console.log"),
+        "kernel_console_log": str(directory / "console.log"),
     }
     inventory = {"all": {"hosts": {name: host}}}
-    (folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False, width=1000))
+    (directory / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False, width=1000))
 
 
-def ssh(folder: Path, name: str, *arguments: str) -> list[str]:
+def ssh(directory: Path, name: str, *arguments: str) -> list[str]:
     """Return the command that enters a machine, or runs something there."""
-    return ["ssh", "-F", str(folder / "ssh_config"), name, *arguments]
+    return ["ssh", "-F", str(directory / "ssh_config"), name, *arguments]
 
 
-def answers(folder: Path, name: str, port: int) -> bool:
+def answers(directory: Path, name: str, port: int) -> bool:
     """Return whether a command can be run on the machine by ssh. Takes half a minute at most."""
     # The user-mode network accepts a connection before the guest does. The cheap question first.
     try:
@@ -81,7 +81,7 @@ def answers(folder: Path, name: str, port: int) -> bool:
                 return False
     except OSError:
         return False
-    command = ssh(folder, name, "true")
+    command = ssh(directory, name, "true")
     command[1:1] = ["-o", "BatchMode=yes"]
     try:
         # A guest that goes down meanwhile says no goodbye, and ssh would wait for one.

@@ -51,9 +51,9 @@ def size(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def attach(folder: Path) -> None:
+def attach(directory: Path) -> None:
     """Connect this terminal with a machine's serial console until Ctrl-] or the machine's end."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX) as console:
         console.connect(f"/proc/self/fd/{descriptor}/console.sock")
         os.close(descriptor)

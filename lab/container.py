@@ -17,8 +17,8 @@ from lab.tool import need
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
-#: A shell script: make the first argument a folder and unpack the other ones in it, in their order. No kernel
-#: stays: a container runs this computer's, and another one's initramfs cannot even be made in it.
+#: A shell script: make the directory $1 and unpack the other arguments into it, in their order. The kernel is
+#: purged: a container runs this computer's, and update-initramfs would fail in it.
 UNPACK = """
 set -eu
 root=$1; shift
@@ -45,8 +45,8 @@ def create(state: State, suite: archive.Suite) -> None:
         need(program)
     root_tar = image.root(suite)
     state.image = str(root_tar)
-    root = state.folder / "root"
-    identity_tar = state.folder / "identity.tar"
+    root = state.directory / "root"
+    identity_tar = state.directory / "identity.tar"
     with phase(f"unpacking the root of {state.name}"):
         as_root(
             ["sh", "-c", UNPACK, "unpack", str(root), str(root_tar), str(identity_tar)],
@@ -57,11 +57,11 @@ def create(state: State, suite: archive.Suite) -> None:
 def start(state: State) -> None:
     """Start the supervisor, which boots the container, and wait for ssh."""
     with phase(f"booting {state.name} (container, ssh on port {state.port})"):
-        pid_file = state.folder / "supervisor.pid"
+        pid_file = state.directory / "supervisor.pid"
         pid_file.unlink(missing_ok=True)
         with deferred():
             as_root(
-                [sys.executable, "-I", str(SUPERVISOR), state.name, str(state.folder), str(state.port)],
+                [sys.executable, "-I", str(SUPERVISOR), state.name, str(state.directory), str(state.port)],
                 "start a container",
             )
             state.process = Process.of(int(pid_file.read_text()))
@@ -80,15 +80,15 @@ def stop(state: State) -> None:
 
 def remove(state: State) -> None:
     """Remove all of the machine."""
-    trees = [str(tree) for tree in (state.folder / "root", state.folder / "snapshots") if tree.exists()]
+    trees = [str(tree) for tree in (state.directory / "root", state.directory / "snapshots") if tree.exists()]
     if trees:
         as_root(["rm", "-rf", "--one-file-system", *trees], "remove a container's root")
-    shutil.rmtree(state.folder)
+    shutil.rmtree(state.directory)
 
 
 def snapshot(state: State, label: str) -> None:
     """Keep a copy of the root under a label; the container restarts meanwhile."""
-    _copy(state, state.folder / "root", _kept(state, label), f"saving {state.name} as {label}")
+    _copy(state, state.directory / "root", _kept(state, label), f"saving {state.name} as {label}")
 
 
 def revert(state: State, label: str) -> None:
@@ -96,16 +96,16 @@ def revert(state: State, label: str) -> None:
     kept = _kept(state, label)
     if not kept.exists():
         raise LabError(f"{state.name} has no snapshot {label!r}.")
-    _copy(state, kept, state.folder / "root", f"putting {state.name} back to {label}")
+    _copy(state, kept, state.directory / "root", f"putting {state.name} back to {label}")
 
 
 def _kept(state: State, label: str) -> Path:
-    return state.folder / "snapshots" / label
+    return state.directory / "snapshots" / label
 
 
 def _copy(state: State, source: Path, target: Path, what: str) -> None:
     """Replace a tree by a copy of another, while nobody works in either."""
-    sync = access.ssh(state.folder, state.name, "sync")
+    sync = access.ssh(state.directory, state.name, "sync")
     subprocess.run(sync, stdin=subprocess.DEVNULL, check=False)
     stop(state)
     with phase(what):
@@ -120,8 +120,8 @@ def wait(state: State) -> None:
     """Wait until a command can be run by ssh. Raises LabError when the container ends or takes too long."""
     limit = timeouts.seconds("SSH_ANSWER")
     until = time.monotonic() + limit
-    log = state.folder / "console.log"
-    while not access.answers(state.folder, state.name, state.port):
+    log = state.directory / "console.log"
+    while not access.answers(state.directory, state.name, state.port):
         if not state.running:
             raise LabError(f"{state.name}: the container ended while it was starting. {console.tail(log)}")
         if time.monotonic() > until:

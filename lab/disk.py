@@ -23,18 +23,18 @@ MARGIN_MIB = 1
 PARTITION_TABLE, SIGNATURE = 446, 510
 
 
-def build(root_tar: Path, folder: Path, distribution: str) -> Path:
-    """Make `folder/disk.raw` from a root's tar and return its path. The folder is left with nothing else new.
+def build(root_tar: Path, directory: Path, distribution: str) -> Path:
+    """Make `directory/disk.raw` from a root's tar and return its path. Temporary files are removed again.
 
-    `distribution` is the folder that its GRUB uses on the EFI partition: debian, ubuntu.
+    `distribution` is the directory that its GRUB uses on the EFI partition: debian, ubuntu.
 
     Raises LabError when a program is missing or fails.
     """
-    pieces = folder / "pieces.tar"
-    with temporary.folder() as scratch, root_tar.open("rb") as stdin, pieces.open("wb") as stdout:
+    pieces = directory / "pieces.tar"
+    with temporary.directory() as scratch, root_tar.open("rb") as stdin, pieces.open("wb") as stdout:
         helper = [need("mmdebstrap"), "--unshare-helper", "sh", "-c", SCRIPT.read_text(), SCRIPT.name]
         run([*helper, str(uuid.uuid4()), f"{ROOT_MIB}M"], stdin=stdin, stdout=stdout, scratch=scratch)
-    disk = folder / "disk.raw"
+    disk = directory / "disk.raw"
     with disk.open("wb") as file:
         file.truncate((ESP_MIB + ROOT_MIB + 2 * MARGIN_MIB) * MIB)
     _partition(disk)
@@ -59,7 +59,7 @@ def _esp(pieces: Path, disk: Path, distribution: str) -> None:
         # mformat puts a table of partitions into the boot sector: to grub-probe, a disk within the disk.
         file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
         file.write(bytes(SIGNATURE - PARTITION_TABLE))
-    # By the second folder GRUB's package, up to 2.06, knows that it is to install itself when upgraded.
+    # By the second directory GRUB's package, up to 2.06, knows that it is to install itself when upgraded.
     _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT", f"::EFI/{distribution}"])
     _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
 

@@ -17,12 +17,12 @@ RESOLVER = "10.0.2.3"
 LAB = 1000
 
 
-def create(folder: Path, name: str) -> None:
+def create(directory: Path, name: str) -> None:
     """Make the user's key pair, the host's, and `identity.tar`, which the machine unpacks over its root.
 
-    Leaves id_ed25519, id_ed25519.pub, host_key.pub and identity.tar in the folder.
+    Leaves id_ed25519, id_ed25519.pub, host_key.pub and identity.tar in the directory.
     """
-    user = _key_pair(folder / "id_ed25519", "uring-lab")
+    user = _key_pair(directory / "id_ed25519", "uring-lab")
     with tempfile.TemporaryDirectory() as scratch:
         private = Path(scratch) / "key"
         host = _key_pair(private, name)
@@ -36,13 +36,14 @@ def create(folder: Path, name: str) -> None:
             # Last: the unit that unpacks this takes it for the sign that it has done so.
             "etc/ssh/ssh_host_ed25519_key": (private.read_text(), 0o600, 0),
         }
-    (folder / "host_key.pub").write_text(host)
-    tar = folder / "identity.tar"
+    (directory / "host_key.pub").write_text(host)
+    tar = directory / "identity.tar"
     tar.touch(mode=0o600)
     with tarfile.open(tar, "w") as out:
-        directory = tarfile.TarInfo("home/lab/.ssh")
-        directory.type, directory.mode, directory.uid, directory.gid = tarfile.DIRTYPE, 0o700, LAB, LAB
-        out.addfile(directory)
+        ssh_directory = tarfile.TarInfo("home/lab/.ssh")
+        ssh_directory.type, ssh_directory.mode = tarfile.DIRTYPE, 0o700
+        ssh_directory.uid, ssh_directory.gid = LAB, LAB
+        out.addfile(ssh_directory)
         for path, (text, mode, owner) in files.items():
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode, entry.uid, entry.gid = len(text.encode()), mode, owner, owner

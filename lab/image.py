@@ -44,13 +44,13 @@ PACKAGES = (
 
 def root(suite: archive.Suite) -> Path:
     """Return a release's root as a tar, built first when there is none. Raises LabError when that fails."""
-    return _cached(suite, "root.tar", lambda folder: _build_root(suite, folder))
+    return _cached(suite, "root.tar", lambda directory: _build_root(suite, directory))
 
 
 def disk_image(suite: archive.Suite) -> Path:
     """Return a release's bootable disk, built first when there is none. Raises LabError when that fails."""
     root_tar = root(suite)
-    return _cached(suite, "disk.raw", lambda folder: _build_disk(suite, root_tar, folder))
+    return _cached(suite, "disk.raw", lambda directory: _build_disk(suite, root_tar, directory))
 
 
 def key(suite: archive.Suite, sources: list[str]) -> str:
@@ -68,7 +68,7 @@ def key(suite: archive.Suite, sources: list[str]) -> str:
 
 
 def _cached(suite: archive.Suite, name: str, build: Callable[[Path], None]) -> Path:
-    """Return a file of an image, built in a folder of its own and then renamed: never half a file."""
+    """Return a file of an image, built in a directory of its own and then renamed: never half a file."""
     sources = archive.sources(suite, archive.trusted_targets())
     image = paths.cache() / "images" / f"{suite.name}-{key(suite, sources)}"
     wanted = image / name
@@ -87,17 +87,17 @@ def _cached(suite: archive.Suite, name: str, build: Callable[[Path], None]) -> P
     return wanted
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
         path.unlink()
 
 
-def _build_root(suite: archive.Suite, folder: Path) -> None:
+def _build_root(suite: archive.Suite, directory: Path) -> None:
     sources = archive.sources(suite, archive.trusted_targets())
-    settings = folder / "apt.conf"
+    settings = directory / "apt.conf"
     settings.write_text(archive.apt_settings("127.0.0.1"))
     what = f"building the root of {suite.name} from {sources[0].split()[2]}"
-    with temporary.folder() as scratch, phase(what) as note:
+    with temporary.directory() as scratch, phase(what) as note:
         run(
             [
                 *_bootstrap(),
@@ -107,7 +107,7 @@ def _build_root(suite: archive.Suite, folder: Path) -> None:
                 f"--aptopt={settings}",
                 f"--customize-hook={CUSTOMIZE.read_text()}",
                 suite.name,
-                str(folder / "root.tar"),
+                str(directory / "root.tar"),
                 *sources,
             ],
             note=note,
@@ -123,6 +123,6 @@ def _bootstrap() -> list[str]:
     return [need("mmdebstrap"), "--mode=unshare"]
 
 
-def _build_disk(suite: archive.Suite, root_tar: Path, folder: Path) -> None:
+def _build_disk(suite: archive.Suite, root_tar: Path, directory: Path) -> None:
     with phase(f"making a disk of the root of {suite.name}"):
-        disk.build(root_tar, folder, suite.origin.lower())
+        disk.build(root_tar, directory, suite.origin.lower())

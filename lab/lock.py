@@ -1,4 +1,4 @@
-"""A lock on a folder: it ends with the process that holds it, and leaves no file behind."""
+"""A lock on a directory: it ends with the process that holds it, and leaves no file behind."""
 
 import fcntl
 import os
@@ -10,37 +10,37 @@ from lab.progress import say
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the folder, made if missing, waiting for whoever else does.
+def held(directory: Path) -> Iterator[None]:
+    """Hold the directory, made if missing, waiting for whoever else does.
 
-    The holder may rename or remove the folder; whoever waited then starts over with a folder of that name.
+    The holder may rename or remove the directory; a waiter then starts over with a new one of that name.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue
         try:
-            _wait(descriptor, folder)
-            if _is_still(descriptor, folder):
+            _wait(descriptor, directory)
+            if _is_still(descriptor, directory):
                 yield
                 return
         finally:
             os.close(descriptor)
 
 
-def _wait(descriptor: int, folder: Path) -> None:
+def _wait(descriptor: int, directory: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say(f"waiting for another process that is at work in {folder} …")
+        say(f"waiting for another process that is at work in {directory} …")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _is_still(descriptor: int, folder: Path) -> bool:
+def _is_still(descriptor: int, directory: Path) -> bool:
     try:
-        there = folder.stat()
+        there = directory.stat()
     except FileNotFoundError:
         return False
     ours = os.fstat(descriptor)

@@ -46,11 +46,11 @@ def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
     release = archive.suite(suite) if suite else None
-    folder = paths.machine(name)
-    with lock.held(folder):
-        state = states.load(folder)
+    directory = paths.machine(name)
+    with lock.held(directory):
+        state = states.load(directory)
         if state is None:
-            state = states.State(folder, name, kind or "vm", (release or archive.suite()).name)
+            state = states.State(directory, name, kind or "vm", (release or archive.suite()).name)
             _make(state)
         else:
             _same(state, kind, release.name if release else None)
@@ -65,19 +65,19 @@ def get(name: str = "lab") -> Machine:
 
 def all_machines() -> list[Machine]:
     """Return every machine of this user, by name."""
-    found = [states.load(folder) for folder in sorted(paths.machines().glob("*/"))]
+    found = [states.load(directory) for directory in sorted(paths.machines().glob("*/"))]
     return [_machine(state) for state in found if state]
 
 
 def down(name: str = "lab") -> bool:
     """Remove a machine with all that is its own. Returns False when there was none."""
-    folder = paths.machine(name)
-    if not folder.exists():
+    directory = paths.machine(name)
+    if not directory.exists():
         return False
-    with lock.held(folder), shielded():
-        state = states.load(folder)
+    with lock.held(directory), shielded():
+        state = states.load(directory)
         if state is None:
-            shutil.rmtree(folder)
+            shutil.rmtree(directory)
             return False
         KINDS[state.kind].stop(state)
         KINDS[state.kind].remove(state)
@@ -86,22 +86,22 @@ def down(name: str = "lab") -> bool:
 
 def snapshot(name: str, label: str) -> None:
     """Save a running machine under a label, in place of an older snapshot of that label."""
-    with lock.held(_running(name, label).folder):
+    with lock.held(_running(name, label).directory):
         state = _running(name, label)
         KINDS[state.kind].snapshot(state, label)
 
 
 def revert(name: str, label: str) -> None:
     """Put a running machine back to a label; ssh answers when this returns."""
-    with lock.held(_running(name, label).folder):
+    with lock.held(_running(name, label).directory):
         state = _running(name, label)
         KINDS[state.kind].revert(state, label)
 
 
 def _make(state: states.State) -> None:
-    state.folder.chmod(0o700)
+    state.directory.chmod(0o700)
     try:
-        identity.create(state.folder, state.name)
+        identity.create(state.directory, state.name)
         KINDS[state.kind].create(state, archive.suite(state.suite))
         _start(state)
     except BaseException as error:
@@ -129,7 +129,7 @@ def _wake(state: states.State) -> None:
 
 def _answers(state: states.State) -> bool:
     """Return whether a running machine answers, given the time for a boot: it may be in the midst of one."""
-    if access.answers(state.folder, state.name, state.port):
+    if access.answers(state.directory, state.name, state.port):
         return True
     try:
         with phase(f"waiting for {state.name}, which runs but does not answer"):
@@ -142,7 +142,7 @@ def _answers(state: states.State) -> bool:
 
 def _start(state: states.State) -> None:
     state.port = access.free_port(state.port)
-    access.write(state.folder, state.name, state.port)
+    access.write(state.directory, state.name, state.port)
     state.save()
     KINDS[state.kind].start(state)
 
@@ -157,9 +157,9 @@ def _same(state: states.State, kind: str | None, suite: str | None) -> None:
 
 
 def _keep_console(state: states.State) -> None:
-    log = state.folder / "console.log"
+    log = state.directory / "console.log"
     if log.exists():
-        kept = state.folder.parent.parent / f"{state.name}.console.log"
+        kept = state.directory.parent.parent / f"{state.name}.console.log"
         kept.write_bytes(console.read(log))
         say(f"the whole console is kept in {kept}")
 
@@ -182,4 +182,4 @@ def _running(name: str, label: str) -> states.State:
 
 
 def _machine(state: states.State) -> Machine:
-    return Machine(state.name, state.kind, state.suite, state.folder, state.running)
+    return Machine(state.name, state.kind, state.suite, state.directory, state.running)

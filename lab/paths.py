@@ -6,22 +6,22 @@ from pathlib import Path
 
 from lab.errors import UsageError
 
-#: A name becomes a host name, a folder, an ssh alias and an Ansible inventory host: what all of them take.
+#: A name becomes a host name, a directory, an ssh alias and an Ansible inventory host: what all of them take.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 def cache() -> Path:
-    """Return the folder of what can be made again: images, and the verdict on the accelerator."""
+    """Return the directory of what can be made again: images, and the verdict on the accelerator."""
     return _base("XDG_CACHE_HOME", ".cache") / "uring-lab"
 
 
 def machines() -> Path:
-    """Return the folder that holds a folder for every machine."""
+    """Return the directory that holds a directory for every machine."""
     return _base("XDG_STATE_HOME", ".local/state") / "uring-lab" / "machines"
 
 
 def machine(name: str) -> Path:
-    """Return the folder of one machine, whether it exists or not.
+    """Return the directory of one machine, whether it exists or not.
 
     Raises UsageError when the name could not be a host's.
     """
@@ -34,6 +34,6 @@ def machine(name: str) -> Path:
 
 
 def _base(variable: str, default: str) -> Path:
-    """Return the folder a variable of the XDG specification names; it says to ignore relative ones."""
+    """Return the directory a variable of the XDG specification names; it says to ignore relative ones."""
     value = Path(os.environ.get(variable, ""))
     return value if value.is_absolute() else Path.home() / default

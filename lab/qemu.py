@@ -38,7 +38,7 @@ def firmware() -> tuple[Path, Path]:
 
 
 def command(name: str, port: int, chosen: accelerator.Accelerator) -> list[str]:
-    """Return QEMU's command line, to be run in the machine's folder.
+    """Return QEMU's command line, to be run in the machine's directory.
 
     Its paths are relative to that: a socket's may have 108 characters at most, and a home's can be longer.
     """
@@ -64,26 +64,26 @@ def command(name: str, port: int, chosen: accelerator.Accelerator) -> list[str]:
     ]
 
 
-def save(folder: Path, label: str, limit: float) -> None:
+def save(directory: Path, label: str, limit: float) -> None:
     """Save the running machine, memory and disk, under a label; an older one of that label is replaced.
 
     Raises LabError when QEMU cannot, or does not within `limit` seconds.
     """
-    asyncio.run(_jobs(folder, ["snapshot-delete", "snapshot-save"], label, limit))
+    asyncio.run(_jobs(directory, ["snapshot-delete", "snapshot-save"], label, limit))
 
 
-def load(folder: Path, label: str, limit: float) -> None:
+def load(directory: Path, label: str, limit: float) -> None:
     """Put the running machine back to a label.
 
     Raises LabError when there is none, or QEMU does not do it within `limit` seconds.
     """
-    asyncio.run(_jobs(folder, ["snapshot-load"], label, limit))
+    asyncio.run(_jobs(directory, ["snapshot-load"], label, limit))
 
 
-async def _jobs(folder: Path, verbs: list[str], label: str, limit: float) -> None:
+async def _jobs(directory: Path, verbs: list[str], label: str, limit: float) -> None:
     """Run jobs of the machine's monitor, one after the other."""
     client = QMPClient("uring-lab")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         await client.connect(f"/proc/self/fd/{descriptor}/qmp.sock")
         try:
@@ -98,7 +98,7 @@ async def _jobs(folder: Path, verbs: list[str], label: str, limit: float) -> Non
     except asyncio.TimeoutError as error:
         raise LabError(f"{verbs[-1]} {label} did not end within {limit:.0f} s.") from error
     except (QMPError, OSError) as error:
-        raise LabError(f"QEMU's monitor in {folder} does not answer: {error}") from error
+        raise LabError(f"QEMU's monitor in {directory} does not answer: {error}") from error
     finally:
         os.close(descriptor)
 

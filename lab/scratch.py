@@ -1,4 +1,4 @@
-"""A folder for the work of a user namespace's root, who is somebody else outside of it, and its removal."""
+"""A temporary directory for programs in a user namespace, where root is another user than outside of it."""
 
 import shutil
 import subprocess
@@ -12,8 +12,8 @@ from lab.tool import need
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """Make a folder where every user may put things, and remove it with all that was put there.
+def directory() -> Iterator[Path]:
+    """Make a directory where every user may put things, and remove it with all that was put there.
 
     Programs find it by TMPDIR. They tidy up behind themselves, but not when they are killed.
     """

@@ -1,4 +1,4 @@
-"""What the lab remembers of a machine, in `machine.json` in the machine's folder."""
+"""What the lab remembers of a machine, in `machine.json` in the machine's directory."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FILE = "machine.json"
 class State:
     """A machine as it was left by the last command about it."""
 
-    folder: Path
+    directory: Path
     name: str
     kind: str
     suite: str
@@ -41,24 +41,24 @@ class State:
             "process": self.process.as_dict() if self.process else None,
             "emulated": self.emulated,
         }
-        new = self.folder / f"{FILE}.new"
+        new = self.directory / f"{FILE}.new"
         new.write_text(json.dumps(data, indent=2) + "\n")
-        new.rename(self.folder / FILE)
+        new.rename(self.directory / FILE)
 
 
-def load(folder: Path) -> State | None:
-    """Return what is remembered of the machine in a folder; None when there is no machine.
+def load(directory: Path) -> State | None:
+    """Return what is remembered of the machine in a directory; None when there is no machine.
 
     Raises LabError, with the remedy, when the file cannot be read.
     """
     try:
-        data = json.loads((folder / FILE).read_text())
+        data = json.loads((directory / FILE).read_text())
         process = data.pop("process")
-        return State(folder=folder, process=Process(**process) if process else None, **data)
+        return State(directory=directory, process=Process(**process) if process else None, **data)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise LabError(
-            f"{folder / FILE} cannot be read ({error}). Make sure that nothing of the machine runs any more, "
-            f"remove {folder}, and start over."
+            f"{directory / FILE} cannot be read ({error}). Make sure that no process of the machine runs, "
+            f"remove {directory}, and start over."
         ) from error

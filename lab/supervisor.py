@@ -6,7 +6,7 @@ and the standard library. It puts itself into the background once its number is 
 Everything of the container lives in namespaces whose first process dies with the supervisor: however
 that ends, the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
 
-Arguments: the container's name, its folder, the port of the loopback address that leads to its ssh.
+Arguments: the container's name, its directory, the port of the loopback address that leads to its ssh.
 """
 
 import json
@@ -44,18 +44,18 @@ def main() -> None:
     """Keep the container until it powers off or we are told to end."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    name, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    name, directory, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if os.fork():
-        _wait_until((folder / "supervisor.pid").exists)
+        _wait_until((directory / "supervisor.pid").exists)
         return
     os.setsid()
-    os.chdir(folder)
-    _redirect(folder / "console.log")
+    os.chdir(directory)
+    _redirect(directory / "console.log")
     # A mark, which every wait looks at: an exception could come in the midst of starting a process.
     signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.append(number))
     groups = _join_groups(name)
     try:
-        _publish(folder / "supervisor.pid")
+        _publish(directory / "supervisor.pid")
         while _boot(name, port) == REBOOT:
             print("lab: the container reboots", flush=True)
     finally:

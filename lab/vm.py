@@ -23,9 +23,9 @@ def create(state: State, suite: archive.Suite) -> None:
     backing = image.disk_image(suite)
     state.image = str(backing)
     _, variables = qemu.firmware()
-    _qemu_img("create", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(state.folder / "disk.qcow2"))
+    _qemu_img("create", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(state.directory / "disk.qcow2"))
     # qcow2, so that QEMU's snapshots do not stumble over a writable drive that cannot have any.
-    _qemu_img("convert", "-O", "qcow2", str(variables), str(state.folder / "vars.qcow2"))
+    _qemu_img("convert", "-O", "qcow2", str(variables), str(state.directory / "vars.qcow2"))
 
 
 def start(state: State) -> None:
@@ -56,26 +56,26 @@ def stop(state: State) -> None:
 
 def remove(state: State) -> None:
     """Remove all of the machine."""
-    shutil.rmtree(state.folder)
+    shutil.rmtree(state.directory)
 
 
 def snapshot(state: State, label: str) -> None:
     """Save the running machine, memory and all, under a label."""
     with phase(f"saving {state.name} as {label}"):
-        qemu.save(state.folder, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
+        qemu.save(state.directory, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
 
 
 def revert(state: State, label: str) -> None:
     """Put the running machine back to a label, and its clock to now."""
     with phase(f"putting {state.name} back to {label}"):
-        qemu.load(state.folder, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
+        qemu.load(state.directory, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
         wait(state)
-        clock = access.ssh(state.folder, state.name, "sudo", "date", "-s", f"@{int(time.time())}")
+        clock = access.ssh(state.directory, state.name, "sudo", "date", "-s", f"@{int(time.time())}")
         subprocess.run(clock, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
 
 
 def _boot(state: State, chosen: accelerator.Accelerator) -> None:
-    log = state.folder / "console.log"
+    log = state.directory / "console.log"
     since = console.size(log)
     with phase(f"booting {state.name} (virtual machine, ssh on port {state.port})") as note:
         process = _power_on(state, chosen)
@@ -86,10 +86,10 @@ def _boot(state: State, chosen: accelerator.Accelerator) -> None:
 
 
 def _power_on(state: State, chosen: accelerator.Accelerator) -> subprocess.Popen:
-    with (state.folder / "qemu.log").open("wb") as errors, deferred():
+    with (state.directory / "qemu.log").open("wb") as errors, deferred():
         process = subprocess.Popen(
             qemu.command(state.name, state.port, chosen),
-            cwd=state.folder,
+            cwd=state.directory,
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
@@ -121,11 +121,11 @@ def wait(state: State, since: int | None = None, process: subprocess.Popen | Non
     `since` is the position in the console's log from where on trouble counts (default: from now on).
     Raises LabError, with the end of the console, when the machine dies, panics or takes too long.
     """
-    log = state.folder / "console.log"
+    log = state.directory / "console.log"
     since = console.size(log) if since is None else since
     limit = timeouts.seconds("SSH_ANSWER", emulated=state.emulated)
     until = time.monotonic() + limit
-    while not access.answers(state.folder, state.name, state.port):
+    while not access.answers(state.directory, state.name, state.port):
         _fail_if_lost(state, log, since, process)
         if time.monotonic() > until:
             raise LabError(
@@ -142,7 +142,7 @@ def _fail_if_lost(state: State, log: Path, since: int, process: subprocess.Popen
     # poll() besides: as long as nobody waits for our own child, it stays in the list of processes.
     if (process is None or process.poll() is None) and state.running:
         return
-    said = (state.folder / "qemu.log").read_text(errors="replace").strip()
+    said = (state.directory / "qemu.log").read_text(errors="replace").strip()
     status = f" with status {process.returncode}" if process else ""
     raise LabError(
         f"{state.name}: QEMU ended{status} while the machine was starting. {said}\n{console.tail(log)}"

@@ -82,24 +82,24 @@ static bool percent_decode(char *text)
 }
 
 /*
- * Opens a path under the root and nowhere else: segment by segment, each in the folder before it, never "..",
- * never through a symbolic link. (From Linux 5.6 on, openat2() does that in one call.) Cuts up the path.
+ * Opens a path beneath the root: one segment after the other, refusing ".." and symbolic links. (From
+ * Linux 5.6 on, openat2() does that in one call.) Splits the string `path` in place.
  */
 static int open_beneath(int root, char *path)
 {
     int opened = dup(root);
     for (char *segment = strtok(path, "/"), *next; segment && opened >= 0; segment = next) {
         next = strtok(NULL, "/");
-        int folder = opened;
+        int directory = opened;
         if (strcmp(segment, "..") == 0) {
             opened = -1;
             errno = ENOENT;
         } else { /* O_NONBLOCK: opening a named pipe would wait until somebody opens its other end */
-            opened = openat(folder, segment,
+            opened = openat(directory, segment,
                             O_RDONLY | O_CLOEXEC | O_NOFOLLOW | (next ? O_DIRECTORY : O_NONBLOCK));
         }
         int error = errno;
-        close(folder);
+        close(directory);
         errno = error;
     }
     return opened;
@@ -108,8 +108,8 @@ static int open_beneath(int root, char *path)
 static struct answer answer_file(int root, const char *path, bool with_body, char *answer)
 {
     char name[HTTP_MAX_REQUEST + sizeof("index.html")];
-    bool folder = path[strlen(path) - 1] == '/';
-    snprintf(name, sizeof(name), "%s%s", path, folder ? "index.html" : "");
+    bool directory = path[strlen(path) - 1] == '/';
+    snprintf(name, sizeof(name), "%s%s", path, directory ? "index.html" : "");
     const char *type = content_type(name);
 
     int file = open_beneath(root, name);
@@ -117,7 +117,7 @@ static struct answer answer_file(int root, const char *path, bool with_body, cha
     if (file >= 0 && (fstat(file, &stat) != 0 || !S_ISREG(stat.st_mode))) {
         close(file);
         file = -1;
-        errno = ENOENT; /* folders, devices, pipes: not for the web */
+        errno = ENOENT; /* directories, devices, pipes: not for the web */
     }
     if (file < 0) {
         bool ours = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;

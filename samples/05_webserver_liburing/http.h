@@ -19,7 +19,7 @@ struct answer {
 bool http_complete(const char *request, size_t length);
 
 /*
- * Answers a request of at most HTTP_MAX_REQUEST bytes with a file of the folder `root`, or with an error.
+ * Answers a request of at most HTTP_MAX_REQUEST bytes with a file of the directory `root`, or with an error.
  * `answer` may be the memory that holds the request.
  */
 struct answer http_answer(int root, const char *request, size_t length, char *answer);

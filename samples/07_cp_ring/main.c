@@ -15,7 +15,7 @@
  *     parts at once, and without driving out of the cache what others need there.
  *
  * Holes are not copied: lseek() tells where the data is. Like cp, it leaves behind what it wrote before an
- * error; unlike cp, it refuses a folder as destination.
+ * error; unlike cp, it refuses a directory as destination.
  */
 #define _GNU_SOURCE
 #include <err.h>

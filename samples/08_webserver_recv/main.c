@@ -59,7 +59,7 @@ static struct connection connections[MAX_CONNECTIONS];
 static struct connection *idle[MAX_CONNECTIONS]; /* those that are FREE */
 static unsigned idle_count;
 static struct io_uring ring;
-static int listener, public_folder;
+static int listener, public_directory;
 static bool accepting; /* an accept request is in flight */
 static volatile sig_atomic_t stopped, ticked;
 
@@ -179,7 +179,7 @@ static void advance(struct connection *c, int result)
     case RECEIVING:
         c->length += (size_t)result;
         if (result == 0 || http_complete(c->buffer, c->length)) /* or as complete as it will ever be */
-            start_answer(c, http_answer(public_folder, c->buffer, c->length, c->buffer));
+            start_answer(c, http_answer(public_directory, c->buffer, c->length, c->buffer));
         else if (c->length == HTTP_MAX_REQUEST)
             start_answer(c, http_refuse("431 Request Header Fields Too Large", true, c->buffer));
         break;
@@ -299,8 +299,8 @@ int main(int argc, char *argv[])
     if (argc > 2 || *end != '\0' || port < 0 || port > 65535)
         errx(EXIT_FAILURE, "usage: %s [PORT]   (8000; 0: a free one)", argv[0]);
 
-    public_folder = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (public_folder < 0)
+    public_directory = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (public_directory < 0)
         err(EXIT_FAILURE, "public");
     int made = io_uring_queue_init(RING_ENTRIES, &ring, 0);
     if (made < 0)

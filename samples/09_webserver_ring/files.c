@@ -22,9 +22,9 @@ static struct file *buckets[BUCKETS], *unused;
 static off_t kept_bytes;
 static int root;
 
-void files_init(int folder)
+void files_init(int directory)
 {
-    root = folder;
+    root = directory;
     for (size_t i = 0; i < MAX_FILES; i++) {
         files[i].next = unused;
         unused = &files[i];
@@ -130,7 +130,7 @@ struct file *files_take(const char *path, long long now)
 
     /*
      * The kernel sees to it that no "..", no symbolic link and no file system in /proc leads out of the
-     * folder. O_NONBLOCK: to open a named pipe would wait until somebody opens its other end.
+     * directory. O_NONBLOCK: to open a named pipe would wait until somebody opens its other end.
      */
     file->how = (struct open_how){.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                   .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -144,7 +144,7 @@ struct file *files_take(const char *path, long long now)
 static void describe(struct file *file)
 {
     mode_t mode = file->status.stx_mode;
-    file->document.folder = S_ISDIR(mode);
+    file->document.directory = S_ISDIR(mode);
     file->document.size = (off_t)file->status.stx_size;
     if (!S_ISREG(mode) && !S_ISDIR(mode))
         file->error = ENOENT; /* devices, pipes, sockets: not for the web */
@@ -167,7 +167,7 @@ static void queue_load(struct file *file)
 static bool keep_content(struct file *file)
 {
     off_t size = file->document.size;
-    if (file->error != 0 || file->document.folder || size == 0 || size > KEPT_FILE ||
+    if (file->error != 0 || file->document.directory || size == 0 || size > KEPT_FILE ||
         kept_bytes + size > KEPT_BYTES || !(file->content = malloc((size_t)size)))
         return false;
     kept_bytes += size;

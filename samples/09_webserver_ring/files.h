@@ -41,8 +41,8 @@ struct file {
     char path[HTTP_MAX_PATH];
 };
 
-/* `folder`: a descriptor of the one that paths are beneath. */
-void files_init(int folder);
+/* `directory`: a descriptor of the one that paths are beneath. */
+void files_init(int directory);
 
 /* Gives a file to be used, ready or not; NULL: all places are taken. */
 struct file *files_take(const char *path, long long now);

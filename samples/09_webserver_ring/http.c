@@ -308,7 +308,7 @@ struct answer http_refuse(const struct request *request, int status, char *text)
 }
 
 /* Sends the client from /folder to /folder/: relative addresses in its index.html depend on that. */
-static struct answer answer_folder(const struct request *request, const char *path, char *text)
+static struct answer answer_directory(const struct request *request, const char *path, char *text)
 {
     char fields[sizeof("Location: //\r\n") + 3 * HTTP_MAX_PATH], *at = put(fields, "Location: /");
     for (; *path; path++) /* encoded anew: nothing that a client wrote gets into our head as it is */
@@ -376,8 +376,8 @@ static int parse_range(const struct request *request, const struct document *doc
 
 struct answer http_answer(const struct request *request, const struct document *document, char *text)
 {
-    if (document->folder)
-        return answer_folder(request, document->path, text);
+    if (document->directory)
+        return answer_directory(request, document->path, text);
     struct answer answer = {.size = request->head ? 0 : document->size};
     if (is_unchanged(request, document)) {
         char *at = end_head(put(begin_head(text, 304), document->validators), request);

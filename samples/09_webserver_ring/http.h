@@ -22,7 +22,7 @@ struct request {
 /* What a file is to HTTP. The texts are made once, for as many answers as the file is kept open. */
 struct document {
     const char *path; /* decoded, without the slash at its beginning */
-    bool folder;      /* answered with the address that has a slash at its end */
+    bool directory;   /* answered with the address that has a slash at its end */
     off_t size;
     time_t modified;
     char etag[40], last_modified[32];
@@ -48,7 +48,7 @@ size_t http_head_length(const char *text, size_t length);
  */
 int http_parse(char *head, size_t length, struct request *request, char *path);
 
-/* Makes the texts of a document whose path, size and folder are set; `modified` as statx() has it. */
+/* Makes the texts of a document whose path, size and directory are set; `modified` as statx() has it. */
 void http_describe(struct document *document, time_t modified, unsigned nanoseconds);
 
 /* Answers with the document, or the part of it, or the word that the client has it already. */

@@ -160,10 +160,10 @@ int main(int argc, char *argv[])
         errx(EXIT_FAILURE, "usage: %s [-r RINGS] [-5] [PORT]   (8000; 0: a free one)", argv[0]);
     unsigned short port = (unsigned short)(optind < argc ? number_of(argv[optind], 0, 65535, "port") : 8000);
 
-    int folder = open("public", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
+    int directory = open("public", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
         err(EXIT_FAILURE, "public");
-    files_init(folder);
+    files_init(directory);
     struct rlimit files; /* the usual limit of 1024 descriptors is less than the places there are */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;

@@ -224,7 +224,7 @@ local function answer_file(c, path, method)
         return refuse(c, "500 Internal Server Error", method)
     elseif result == -EACCES then
         return refuse(c, "403 Forbidden", method)
-    elseif result < 0 or band(c.place.stat.mode, 0xf000) ~= 0x8000 then -- folders, devices, pipes
+    elseif result < 0 or band(c.place.stat.mode, 0xf000) ~= 0x8000 then -- directories, devices, pipes
         return refuse(c, "404 Not Found", method)
     end
 

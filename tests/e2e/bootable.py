@@ -24,16 +24,16 @@ class Archive:
 
     """
 
-    def __init__(self, folder: Path, running: server.Server, headers: bool):
-        self.folder = folder
+    def __init__(self, directory: Path, running: server.Server, headers: bool):
+        self.directory = directory
         self.headers = headers
-        self.mirror = Mirror(folder / "mainline")
+        self.mirror = Mirror(directory / "mainline")
         self.server = running
 
     def add(self, version: str, stamp: str, variant: str = "good", layout: str = "folder") -> str:
         """Add a build of a kernel that boots, or fails to in a certain way; return its release."""
-        folder = self.folder / f"{version}-{stamp}"
-        made = kernels.build(folder, version, stamp, variant, headers=self.headers)
+        directory = self.directory / f"{version}-{stamp}"
+        made = kernels.build(directory, version, stamp, variant, headers=self.headers)
         self.mirror.add(version, made, layout=layout)
         return f"{base(version)}-generic"
 
@@ -55,7 +55,7 @@ class Archive:
     @property
     def environment(self) -> dict[str, str]:
         """The environment for a run: what is downloaded stays out of the user's own cache."""
-        return {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        return {"XDG_CACHE_HOME": str(self.directory / "cache")}
 
     def step(self, host, version: str, *arguments: str, **others: object) -> tuple[int, str]:
         """Run the kernel step on a host; return its exit status and its output in one line."""
@@ -65,9 +65,9 @@ class Archive:
 
 
 @contextlib.contextmanager
-def archive(folder: Path, headers: bool = True) -> Iterator[Archive]:
+def archive(directory: Path, headers: bool = True) -> Iterator[Archive]:
     """Serve an empty archive on the loopback of this computer, where the controller is."""
-    root = folder / "mainline"
+    root = directory / "mainline"
     root.mkdir()
     with server.serve(root) as running:
-        yield Archive(folder, running, headers)
+        yield Archive(directory, running, headers)

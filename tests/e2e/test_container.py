@@ -223,13 +223,13 @@ def test_a_bad_kernel_deb_is_refused_before_it_reaches_the_host(container, tmp_p
         f"Package: linux-image-9.9.9-bad\nVersion: 1\nArchitecture: {architecture}\n"
         "Maintainer: nobody <nobody@example.org>\nDescription: made by a test\n"
     )
-    folder = tmp_path / "debs"
-    folder.mkdir()
-    deb = folder / "linux-image-9.9.9-bad.deb"
+    directory = tmp_path / "debs"
+    directory.mkdir()
+    deb = directory / "linux-image-9.9.9-bad.deb"
     subprocess.run(["dpkg-deb", "--build", "-Zxz", tree, deb], check=True, stdout=subprocess.DEVNULL)
     if spoil == "damaged":
         deb.write_bytes(deb.read_bytes()[:-500])
-    refused(container, f"INVENTORY={container.inventory}", f"KERNEL=debs:{folder}", says=says)
+    refused(container, f"INVENTORY={container.inventory}", f"KERNEL=debs:{directory}", says=says)
 
 
 def test_a_second_provisioning_of_the_same_host_at_the_same_time_is_refused(container):

@@ -22,11 +22,11 @@ def processes(word):
 
 
 def leftovers(name):
-    """Return what a machine has left behind: processes, mounts, its folder."""
-    folder = paths.machine(name)
+    """Return what a machine has left behind: processes, mounts, its directory."""
+    directory = paths.machine(name)
     mounts = Path("/proc/self/mounts").read_text().splitlines()
-    found = processes(str(folder)) + [line for line in mounts if str(folder) in line]
-    return found + ([str(folder)] if folder.exists() else [])
+    found = processes(str(directory)) + [line for line in mounts if str(directory) in line]
+    return found + ([str(directory)] if directory.exists() else [])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""liburing out of a folder on the controller: built as it stands there, again only when it changes.
+"""liburing out of a directory on the controller: built as it stands there, again only when it changes.
 
 The archive's source package stands for a tree of one's own.
 """
@@ -52,19 +52,19 @@ sudo sed -i 's/"packages": {/&"liburing8": "1", "liburing9": "1", /' /var/lib/ur
 @pytest.fixture(scope="module")
 def tree(container, tmp_path_factory):
     """Make a git work tree of liburing on the controller, with a change that is not committed."""
-    folder = tmp_path_factory.mktemp("liburing")
+    directory = tmp_path_factory.mktemp("liburing")
     ssh = ["ssh", "-F", container.ssh_config, container.name, GET_SOURCE]
     packed = subprocess.run(ssh, check=True, stdout=subprocess.PIPE, timeout=300).stdout
-    subprocess.run(["tar", "-xz", "--no-same-owner", "-C", folder], input=packed, check=True)
-    git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["tar", "-xz", "--no-same-owner", "-C", directory], input=packed, check=True)
+    git = ["git", "-C", directory, "-c", "user.name=test", "-c", "user.email=test@example.org"]
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "--all", "--force"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--message", "all"], check=True)
-    (folder / "README").write_text("changed\n")
-    return folder
+    (directory / "README").write_text("changed\n")
+    return directory
 
 
-def test_a_folder_is_built_once_verified_and_its_debs_are_kept(container, tree, tmp_path):
+def test_a_directory_is_built_once_verified_and_its_debs_are_kept(container, tree, tmp_path):
     variables = {"liburing_source": "path", "liburing_path": str(tree), "liburing_keep_debs": str(tmp_path)}
     # As on a host that this step is the first on.
     container.run("sudo find /var/lib/apt/lists -type f -delete")
@@ -85,7 +85,7 @@ def test_a_folder_is_built_once_verified_and_its_debs_are_kept(container, tree, 
     assert checks.returncode == 0, checks.stdout
 
 
-def test_a_folder_that_has_changed_would_be_built_again(container, tree):
+def test_a_directory_that_has_changed_would_be_built_again(container, tree):
     (tree / "README").write_text("changed again\n")
     variables = {"liburing_source": "path", "liburing_path": str(tree)}
     code, output = playbook(container, "liburing", "--check", "-e", json.dumps(variables))

@@ -15,8 +15,8 @@ from tests.mirror.signer import Signer
 
 pytestmark = pytest.mark.container
 
-#: Folders that everything stands in.
-FOLDERS = "stat -c '%n %a %U:%G' / /etc /etc/apt /etc/apt/sources.list.d /usr /var /var/lib /var/log"
+#: Prints the mode and owner of the directories that an upgrade must leave as they are.
+DIRECTORIES = "stat -c '%n %a %U:%G' / /etc /etc/apt /etc/apt/sources.list.d /usr /var /var/lib /var/log"
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_check_says_what_would_be_done_and_does_nothing(host):
 @pytest.fixture(scope="module")
 def mirror(host, tmp_path_factory):
     """Put a mirror on the host that has the present release alone; return its line for sources.list."""
-    folder = tmp_path_factory.mktemp("mirror")
-    suite = folder / "debian/dists/bookworm"
+    directory = tmp_path_factory.mktemp("mirror")
+    suite = directory / "debian/dists/bookworm"
     packages = suite / f"main/binary-{host.run('dpkg --print-architecture').strip()}/Packages"
     packages.parent.mkdir(parents=True)
     packages.touch()
@@ -58,8 +58,8 @@ def mirror(host, tmp_path_factory):
     )
     signer = Signer()
     signer.sign(suite / "Release", armour=True)
-    (folder / "debian-archive-keyring.asc").write_bytes(signer.key)
-    tar = subprocess.run(["tar", "-cC", folder, "."], check=True, capture_output=True)
+    (directory / "debian-archive-keyring.asc").write_bytes(signer.key)
+    tar = subprocess.run(["tar", "-cC", directory, "."], check=True, capture_output=True)
     unpack = (
         "sudo mkdir /srv/mirror && sudo tar -xC /srv/mirror --no-same-owner && sudo chmod -R a+rX /srv/mirror"
     )
@@ -108,13 +108,13 @@ def test_a_held_c_library_that_would_keep_the_old_system_leaves_the_host_as_it_w
 
 
 def test_the_host_comes_to_the_release_asked_for(host):
-    before = host.run(FOLDERS)
+    before = host.run(DIRECTORIES)
     boot = host.run("cat /proc/sys/kernel/random/boot_id")
     code, output = upgrade(host, "trixie")
     assert code == 0, output
     is_whole(host, "trixie")
     assert host.run("cat /proc/sys/kernel/random/boot_id") != boot
-    assert host.run(FOLDERS) == before
+    assert host.run(DIRECTORIES) == before
     # What a person has to know.
     answer = output.split("=>")[1]
     assert "upgraded from bookworm to trixie" in answer

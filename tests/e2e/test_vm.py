@@ -13,9 +13,9 @@ from tests.e2e.support import make, playbook
 pytestmark = pytest.mark.vm
 
 
-def broken_debs(vm, release, name, folder):
+def broken_debs(vm, release, name, directory):
     """Make the deb of a kernel that cannot be installed: no initramfs is made without its configuration."""
-    tree = folder / "tree"
+    tree = directory / "tree"
     for part in ("DEBIAN", "boot", f"lib/modules/{name}"):
         (tree / part).mkdir(parents=True)
     cat = ["ssh", "-F", vm.ssh_config, vm.name, f"sudo cat /boot/vmlinuz-{release}"]
@@ -33,7 +33,7 @@ def broken_debs(vm, release, name, folder):
         hooks = f"run-parts --arg={name} --arg=/boot/vmlinuz-{name} /etc/kernel/{script}.d"
         path.write_text(f"#!/bin/sh\nset -e\n{hooks}\n")
         path.chmod(0o755)
-    debs = folder / "debs"
+    debs = directory / "debs"
     debs.mkdir()
     build = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", tree, debs / f"linux-image-{name}.deb"]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)

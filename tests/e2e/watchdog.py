@@ -47,7 +47,7 @@ class Watchdog(threading.Thread):
     def _power_cycle_if_silent(self, log):
         """Ask the machine three times whether it is there, and switch it off and on if not."""
         found = state.load(self._host.directory)
-        if any(access.answers(found.folder, found.name, found.port) for _ in range(3)):
+        if any(access.answers(found.directory, found.name, found.port) for _ in range(3)):
             return
         said = console.tail(log, 40)
         found.process.end()

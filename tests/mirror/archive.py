@@ -14,10 +14,10 @@ __all__ = ["STAMP", "Mirror", "Signer", "checksums_of", "minimal_build", "minima
 
 
 class Mirror:
-    """An archive in a folder.
+    """An archive in a directory.
 
     Attributes:
-        root: the folder.
+        root: the directory.
         key: a file with the public key, armoured.
         fingerprint: the key's.
         signer: who signs; one may be handed in, for it takes half a second to make.
@@ -50,21 +50,21 @@ class Mirror:
         Args:
             version: such as `5.6`; its directory is `v5.6`.
             debs: its debs, under the archive's names; none = those of minimal_build.
-            layout: `flat`: the debs are in the directory, as until June 2020; `folder`: in one for the
-                architecture.
+            layout: `flat`: the debs are in the version's directory, as until June 2020; `folder`: in a
+                subdirectory for the architecture.
             stamp: of the debs made here where none are given.
             architecture: whose build it is.
             failed: whether the build failed: then there are no debs, only a page that says so.
-            links: whether the version's page links to the debs of a folder, as the archive's does, or to the
-                folder alone, as Apache would do by itself.
+            links: whether the version's page links to the debs of a subdirectory, as the archive's does, or
+                only to the subdirectory, as Apache would do by itself.
 
         Returns:
-            The folder with the debs.
+            The directory with the debs.
 
         """
         directory = self.root / f"v{version}"
-        folder = directory if layout == "flat" else directory / architecture
-        folder.mkdir(parents=True, exist_ok=True)
+        build = directory if layout == "flat" else directory / architecture
+        build.mkdir(parents=True, exist_ok=True)
         if debs is None and not failed:
             with tempfile.TemporaryDirectory() as made:
                 return self.add(
@@ -75,19 +75,19 @@ class Mirror:
                     links=links,
                 )
         for deb in debs or ():
-            shutil.copy(deb, folder)
+            shutil.copy(deb, build)
         self._succeeded.setdefault(version, {})[architecture] = not failed
         if not failed:
-            self.seal(folder)
+            self.seal(build)
         if layout == "flat":
             (directory / f"BUILD.LOG.{architecture}").write_text("a long log\n")
         else:
-            (folder / "log").write_text("a long log\n")
-            pages.write(folder, f"/mainline/v{version}/{architecture}")
+            (build / "log").write_text("a long log\n")
+            pages.write(build, f"/mainline/v{version}/{architecture}")
         header = pages.header(directory, self._succeeded[version], links)
         pages.write(directory, f"/mainline/v{version}", header)
         self._index()
-        return folder
+        return build
 
     def add_odd(self, name: str) -> None:
         """Add a directory that is no build, such as `daily` or `v5.12-rc1-dontuse`."""
@@ -95,29 +95,29 @@ class Mirror:
         pages.write(self.root / name, f"/mainline/{name}")
         self._index()
 
-    def seal(self, folder: Path, checksums: str | None = None, signer: Signer | None = None) -> None:
+    def seal(self, directory: Path, checksums: str | None = None, signer: Signer | None = None) -> None:
         """Write CHECKSUMS and its signature.
 
         Args:
-            folder: where the debs are.
+            directory: where the debs are.
             checksums: what to write; none = the sums of the debs.
             signer: who signs; none = the archive's own key.
 
         """
-        path = folder / "CHECKSUMS"
-        path.write_text(checksums_of(folder) if checksums is None else checksums)
+        path = directory / "CHECKSUMS"
+        path.write_text(checksums_of(directory) if checksums is None else checksums)
         (signer or self.signer).sign(path)
 
     def _index(self) -> None:
         pages.write(self.root, "/mainline")
 
 
-def checksums_of(folder: Path) -> str:
-    """Return what the archive's CHECKSUMS would say of the debs of a folder."""
+def checksums_of(directory: Path) -> str:
+    """Return what the archive's CHECKSUMS would say of the debs of a directory."""
     blocks = []
     for title, digest in (("Sha1", hashlib.sha1), ("Sha256", hashlib.sha256)):
         lines = [
-            f"{digest(deb.read_bytes()).hexdigest()}  {deb.name}" for deb in sorted(folder.glob("*.deb"))
+            f"{digest(deb.read_bytes()).hexdigest()}  {deb.name}" for deb in sorted(directory.glob("*.deb"))
         ]
         blocks.append("\n".join([f"# Checksums-{title}:", *lines]))
     return "\n#\n".join(blocks) + "\n"

@@ -15,8 +15,8 @@ from lab.tool import run
 class Debian:
     """A release's packages, as an apt with lists of its own sees them: without root, and changing nothing."""
 
-    def __init__(self, folder: Path, options: list[str]):
-        self._folder = folder
+    def __init__(self, directory: Path, options: list[str]):
+        self._directory = directory
         self._options = options
 
     def stands_for(self, metapackage: str) -> str:
@@ -29,14 +29,14 @@ class Debian:
         return found[1]
 
     def unpacked(self, package: str) -> Path:
-        """Return the folder of a package's files, downloaded and verified by apt; nothing of it is installed.
+        """Return a directory with a package's files, downloaded and verified by apt, not installed.
 
         Raises LabError when that fails.
         """
-        tree = self._folder / package
+        tree = self._directory / package
         # apt downloads into the working directory.
-        run(["env", f"--chdir={self._folder}", "apt-get", "download", *self._options, package])
-        (deb,) = self._folder.glob(f"{package}_*.deb")
+        run(["env", f"--chdir={self._directory}", "apt-get", "download", *self._options, package])
+        (deb,) = self._directory.glob(f"{package}_*.deb")
         run(["dpkg-deb", "--extract", str(deb), str(tree)])
         return tree
 
@@ -45,17 +45,17 @@ class Debian:
 def release(suite: str) -> Iterator[Debian]:
     """Read a release's lists of packages. What is unpacked is gone at the end. Raises LabError."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "lists").mkdir()
+        directory = Path(name)
+        (directory / "lists").mkdir()
         sources = archive.sources(archive.suite(suite), archive.trusted_targets())
-        (folder / "sources.list").write_text("\n".join(sources) + "\n")
+        (directory / "sources.list").write_text("\n".join(sources) + "\n")
         settings = {
-            "Dir::Etc::SourceList": folder / "sources.list",
+            "Dir::Etc::SourceList": directory / "sources.list",
             "Dir::Etc::SourceParts": "/dev/null",
-            "Dir::State::Lists": folder / "lists",
-            "Dir::Cache": folder,
+            "Dir::State::Lists": directory / "lists",
+            "Dir::Cache": directory,
             "APT::Sandbox::User": "root",
         }
         options = [f"--option={setting}={value}" for setting, value in settings.items()]
         run(["apt-get", "update", "--error-on=any", *options])
-        yield Debian(folder, options)
+        yield Debian(directory, options)

@@ -41,39 +41,39 @@ _DEPENDS = re.compile(rb"\0depends=([\w,-]+)\0")
 
 
 def fetch() -> Path:
-    """Return a folder with `vmlinuz`, `config`, `System.map`, and `modules` as below /lib/modules/RELEASE.
+    """Return a directory with `vmlinuz`, `config`, `System.map`, and `modules` as below /lib/modules/RELEASE.
 
     What is not in the cache is downloaded first. Raises LabError when that fails.
     """
-    folder = paths.cache() / "mirror" / f"donor-{FORMAT}"
-    partial = folder.with_suffix(".partial")
+    directory = paths.cache() / "mirror" / f"donor-{FORMAT}"
+    partial = directory.with_suffix(".partial")
     with lock.held(partial):
         try:
-            if not folder.exists():
+            if not directory.exists():
                 what = f"getting a kernel to rename, {METAPACKAGE} of {SUITE}"
                 with phase(what), debian.release(SUITE) as packages:
                     # The unsigned one, since it is going to be changed.
                     image = packages.stands_for(METAPACKAGE)
                     _take(packages.unpacked(f"{image}-unsigned"), partial)
-                partial.rename(folder)
+                partial.rename(directory)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    return directory
 
 
-def _take(tree: Path, folder: Path) -> None:
-    """Copy the parts that are needed of a kernel's package into a folder."""
+def _take(tree: Path, directory: Path) -> None:
+    """Copy the parts that are needed of a kernel's package into a directory."""
     for part in ("vmlinuz", "config", "System.map"):
-        shutil.copy(next(tree.glob(f"boot/{part}-*")), folder / part)
+        shutil.copy(next(tree.glob(f"boot/{part}-*")), directory / part)
     (source,) = tree.glob("lib/modules/*")
     for path in (*source.glob("modules.*"), *closure(source, MODULES)):
-        target = folder / "modules" / path.relative_to(source)
+        target = directory / "modules" / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
 
 
 def closure(tree: Path, wanted: Iterable[str]) -> list[Path]:
-    """Return the files of modules below a folder, and of all that these depend on.
+    """Return the files of modules below a directory, and of all that these depend on.
 
     Raises LabError when there is no module of a name.
     """

@@ -50,12 +50,12 @@ VARIANTS = {
 
 
 def build(
-    folder: Path, version: str, stamp: str = STAMP, variant: str = "good", *, headers: bool = True
+    directory: Path, version: str, stamp: str = STAMP, variant: str = "good", *, headers: bool = True
 ) -> list[Path]:
-    """Make the debs of a mainline build in a folder and return their paths.
+    """Make the debs of a mainline build in a directory and return their paths.
 
     Args:
-        folder: where they are put, made if missing.
+        directory: where they are put, made if missing.
         version: as the archive's directory has it, without the v: "5.6", "5.6.19", "6.10-rc3". The debs are
             those of 4.16.4 and later, with the modules in one of their own.
         stamp: the time of the build, as in the names: "202003292333".
@@ -66,20 +66,20 @@ def build(
         LabError: Debian's kernel cannot be had, or not be renamed.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     name = base(version)
     release = f"{name}-generic"
     kind = VARIANTS[variant]
-    make = _Maker(folder, f"{name}.{stamp}")
+    make = _Maker(directory, f"{name}.{stamp}")
     debs = [_image(make, release, kind), _modules(make, release, kind)]
     return debs + _headers(make, name, kind) if headers else debs
 
 
 @dataclass
 class _Maker:
-    """Makes debs of one version in a folder."""
+    """Makes debs of one version in a directory."""
 
-    folder: Path
+    directory: Path
     version: str
 
     def deb(self, package: str, tree: Path, scripts: dict[str, str], **fields: str) -> Path:
@@ -102,7 +102,7 @@ class _Maker:
         for script, text in scripts.items():
             (tree / "DEBIAN" / script).write_text(text)
             (tree / "DEBIAN" / script).chmod(0o644 if script == "triggers" else 0o755)
-        deb = self.folder / f"{package}_{self.version}_amd64.deb"
+        deb = self.directory / f"{package}_{self.version}_amd64.deb"
         build = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", str(tree), str(deb)]
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         return deb
@@ -175,6 +175,8 @@ def _headers(make: _Maker, name: str, kind: Variant) -> list[Path]:
     common, own = f"linux-headers-{name}", f"linux-headers-{name}-generic"
     needs = ", ".join((common, "libc6 (>= 2.14)", *kind.headers_need))
     return [
-        minimal_deb(make.folder, common, make.version, "all", "", {f"usr/src/{common}/Makefile": "all:\n"}),
-        minimal_deb(make.folder, own, make.version, "amd64", needs, {f"usr/src/{own}/Makefile": "all:\n"}),
+        minimal_deb(
+            make.directory, common, make.version, "all", "", {f"usr/src/{common}/Makefile": "all:\n"}
+        ),
+        minimal_deb(make.directory, own, make.version, "amd64", needs, {f"usr/src/{own}/Makefile": "all:\n"}),
     ]

@@ -21,7 +21,7 @@ def base(version: str) -> str:
 
 
 def minimal_deb(
-    folder: Path,
+    directory: Path,
     package: str,
     version: str,
     architecture: str,
@@ -31,7 +31,7 @@ def minimal_deb(
     """Make a real deb with next to nothing in it.
 
     Args:
-        folder: where it is put, under the name that the archive would give it.
+        directory: where it is put, under the name that the archive would give it.
         package: its name.
         version: its version.
         architecture: as dpkg names it.
@@ -42,8 +42,8 @@ def minimal_deb(
         Its path.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{package}_{version}_{architecture}.deb"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{package}_{version}_{architecture}.deb"
     path.write_bytes(_built(package, version, architecture, depends, tuple((files or {}).items())))
     return path
 
@@ -75,7 +75,7 @@ def _built(
 
 
 def minimal_build(
-    folder: Path,
+    directory: Path,
     version: str,
     stamp: str = STAMP,
     *,
@@ -88,7 +88,7 @@ def minimal_build(
     """Make the debs of a build under their right names, with no kernel in them.
 
     Args:
-        folder: where they are put.
+        directory: where they are put.
         version: such as `5.6` or `6.10-rc3`.
         stamp: the build's time stamp.
         flavour: such as `generic`.
@@ -114,4 +114,4 @@ def minimal_build(
         debs.append(
             (f"linux-headers-{release}", architecture, needs, {f"usr/src/{needs}-{flavour}/x": "x\n"})
         )
-    return [minimal_deb(folder, package, f"{name}.{stamp}", *rest) for package, *rest in debs]
+    return [minimal_deb(directory, package, f"{name}.{stamp}", *rest) for package, *rest in debs]

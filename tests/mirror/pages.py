@@ -58,7 +58,7 @@ def header(directory: Path, succeeded: Mapping[str, bool], links: bool) -> str:
     Args:
         directory: that of the version.
         succeeded: whether the build succeeded, by architecture.
-        links: whether it links to the debs in the folder of an architecture.
+        links: whether it links to the debs in the directory of an architecture.
 
     """
     lines = []

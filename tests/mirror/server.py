@@ -141,7 +141,7 @@ class Server:
 
 @contextlib.contextmanager
 def serve(root: Path) -> Iterator[Server]:
-    """Serve a folder as the archive, at a free port of the loopback."""
+    """Serve a directory as the archive, at a free port of the loopback."""
     server: Server
 
     class Handler(SimpleHTTPRequestHandler):

@@ -18,7 +18,7 @@ class Signer:
         for program in ("gpg", "gpgconf"):
             if not shutil.which(program):
                 raise RuntimeError(f"there is no {program} here: install the packages gpg and gpg-agent")
-        # Not in pytest's folder: the socket of gpg's agent stands here, and its path may have 107 characters.
+        # Not in pytest's directory: gpg-agent's socket is in here, and its path may have 107 characters.
         self._home = tempfile.TemporaryDirectory(prefix="uring-lab-gpg-", ignore_cleanup_errors=True)
         self._gpg(
             "--passphrase",

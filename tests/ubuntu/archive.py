@@ -1,4 +1,4 @@
-"""Ubuntu's servers, as folders: archive, old-releases and changelogs, each with next to nothing in it."""
+"""Ubuntu's servers, as directories: archive, old-releases and changelogs, each with next to nothing in it."""
 
 import hashlib
 import json
@@ -90,29 +90,29 @@ esac
 """
 
 
-def write(folder, programs):
-    """Write every server's files to a folder of its name, and the key that signs them.
+def write(directory, programs):
+    """Write every server's files to a directory of its name, and the key that signs them.
 
     Args:
-        folder: where they go.
-        programs: the folder with the simulated do-release-upgrade and upgrader.
+        directory: where they go.
+        programs: the directory with the simulated do-release-upgrade and upgrader.
 
     """
     signer = Signer()
-    (folder / "ubuntu-archive-keyring.asc").write_bytes(signer.key)
+    (directory / "ubuntu-archive-keyring.asc").write_bytes(signer.key)
     for release in RELEASES.values():
-        root = folder / release.host / "ubuntu"
+        root = directory / release.host / "ubuntu"
         first, later = _packages(root, release, programs)
         _suite(root, signer, release, "", first)
         _suite(root, signer, release, "-updates", later)
         _suite(root, signer, release, "-security", [])
         _upgrader(root, signer, release, programs / "upgrader.py")
-        third = folder / THIRD_PARTY / "apt"
+        third = directory / THIRD_PARTY / "apt"
         tool = [_deb(third, "lab-tool", "1.0")]
         _suite(third, signer, release, "", tool, origin="Third Party")
     _suite(third, signer, Release("1", "stable", _day(2020, 1, 1)), "", tool, origin="Third Party")
-    (folder / "security.ubuntu.com").symlink_to("archive.ubuntu.com")
-    changelogs = folder / "changelogs.ubuntu.com"
+    (directory / "security.ubuntu.com").symlink_to("archive.ubuntu.com")
+    changelogs = directory / "changelogs.ubuntu.com"
     changelogs.mkdir()
     (changelogs / "meta-release").write_text(_meta_release(RELEASES.values()))
     (changelogs / "meta-release-lts").write_text(_meta_release(r for r in RELEASES.values() if r.lts))
@@ -208,9 +208,9 @@ def _stanza(root, deb):
 
 def _upgrader(root, signer, release, program):
     """Write what do-release-upgrade fetches: a signed tar file with a program of the release's name."""
-    folder = root / "dists" / f"{release.codename}-updates/main/dist-upgrader-all/current"
-    folder.mkdir(parents=True)
-    packed = folder / f"{release.codename}.tar.gz"
+    directory = root / "dists" / f"{release.codename}-updates/main/dist-upgrader-all/current"
+    directory.mkdir(parents=True)
+    packed = directory / f"{release.codename}.tar.gz"
     with tempfile.TemporaryDirectory() as tree, tarfile.open(packed, "w:gz") as tar:
         settings = Path(tree, "settings.json")
         settings.write_text(

@@ -11,11 +11,11 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 
-def found(folder, tasks, cases, vars_files=()):
+def found(directory, tasks, cases, vars_files=()):
     """Run tasks over cases and return what they have put into the fact `found`: one run for all of them.
 
     Args:
-        folder: an empty one to work in.
+        directory: an empty one to work in.
         tasks: the play's tasks, in YAML; `cases` is what they loop over.
         cases: a dictionary.
         vars_files: files of variables for the play.
@@ -24,7 +24,7 @@ def found(folder, tasks, cases, vars_files=()):
     keep = {
         "ansible.builtin.copy": {
             "content": "{{ found | to_json }}",
-            "dest": f"{folder}/found.json",
+            "dest": f"{directory}/found.json",
             "mode": "0644",
         }
     }
@@ -34,11 +34,11 @@ def found(folder, tasks, cases, vars_files=()):
         "vars_files": [str(file) for file in vars_files],
         "tasks": [*yaml.safe_load(tasks), keep],
     }
-    (folder / "cases.json").write_text(json.dumps({"cases": cases}))
-    (folder / "play.yml").write_text(json.dumps([play]))
-    command = [Path(sys.executable).with_name("ansible-playbook"), folder / "play.yml"]
+    (directory / "cases.json").write_text(json.dumps({"cases": cases}))
+    (directory / "play.yml").write_text(json.dumps([play]))
+    command = [Path(sys.executable).with_name("ansible-playbook"), directory / "play.yml"]
     done = subprocess.run(
-        [*command, "-i", "localhost,", "-c", "local", "-e", f"@{folder}/cases.json"],
+        [*command, "-i", "localhost,", "-c", "local", "-e", f"@{directory}/cases.json"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -50,4 +50,4 @@ def found(folder, tasks, cases, vars_files=()):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((folder / "found.json").read_text())
+    return json.loads((directory / "found.json").read_text())

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.name != "common")
 TEXTS = sorted(
     path
-    for folder in ("roles", "playbooks", "profiles", "inventory")
-    for path in (ROOT / folder).rglob("*")
+    for directory in ("roles", "playbooks", "profiles", "inventory")
+    for path in (ROOT / directory).rglob("*")
     if path.suffix in {".yml", ".j2", ".cfg", ".sh"}
 )
 

@@ -87,12 +87,12 @@ def digest_of_ours() -> str:
     It is that of the list that `sha256sum` prints of all files, sorted by path; built programs and pages for
     people are left out.
     """
-    folder = CATALOG.parent
+    directory = CATALOG.parent
     files = (
         path
-        for path in folder.rglob("*")
+        for path in directory.rglob("*")
         if path.is_file() and path.name != "program" and path.suffix != ".md"
     )
-    paths = sorted(f"./{path.relative_to(folder)}" for path in files)
-    lines = (f"{hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
+    paths = sorted(f"./{path.relative_to(directory)}" for path in files)
+    lines = (f"{hashlib.sha256((directory / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -19,10 +19,10 @@ echo user $(id -un) $(id -u)
 sed -n 's/^NoNewPrivs:/privileges/p; s/^CapEff:/capabilities/p' /proc/self/status
 sed -n 's/^ *\\([a-z0-9]*\\):.*/interface \\1/p' /proc/net/dev
 sed 1d /proc/net/route | sed 's/^/route /'
-for folder in {PROTECTED}; do
-    if touch "$folder/written-by-a-sample" 2>/dev/null; then
-        echo "written $folder"
-        rm "$folder/written-by-a-sample"
+for directory in {PROTECTED}; do
+    if touch "$directory/written-by-a-sample" 2>/dev/null; then
+        echo "written $directory"
+        rm "$directory/written-by-a-sample"
     fi
 done
 touch /tmp/in-the-sandbox && echo "scratch"
@@ -189,14 +189,14 @@ def test_a_sample_sees_no_network_but_its_own_loopback(host, facts):
     )
 
 
-def test_a_sample_cannot_write_outside_its_scratch_folder(host, facts):
+def test_a_sample_cannot_write_outside_its_scratch_directory(host, facts):
     """A sample that goes wrong can then spoil nothing that a later run would trip over."""
     written = [values[0] for values in facts.get("written", [])]
     assert not written, (
         f"{name(host)}: expected these to be closed to samples, found them writable: {', '.join(written)}"
     )
     assert "scratch" in facts, (
-        f"{name(host)}: expected a scratch folder /tmp inside the sandbox, found it closed"
+        f"{name(host)}: expected a scratch directory /tmp inside the sandbox, found it closed"
     )
 
 

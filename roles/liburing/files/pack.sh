@@ -6,17 +6,17 @@
 # Prints three lines: the archive's SHA-256; the version that the tree says it has; the commit, "+changes" behind it where
 # files differ from it, empty where there is no git. Runs on the controller.
 set -eu
-folder=$1 archive=$2
+directory=$1 archive=$2
 
-if ! [ -f "$folder/debian/control" ] || ! [ -f "$folder/liburing.spec" ]; then
-    echo "$folder is no liburing tree: it must hold debian/control and liburing.spec, as upstream's does" >&2
+if ! [ -f "$directory/debian/control" ] || ! [ -f "$directory/liburing.spec" ]; then
+    echo "$directory is no liburing tree: it must hold debian/control and liburing.spec, as upstream's does" >&2
     exit 2
 fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export LC_ALL=C
-cd "$folder"
+cd "$directory"
 
 commit=
 if [ -e .git ]; then

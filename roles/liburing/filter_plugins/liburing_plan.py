@@ -10,7 +10,7 @@ DOCUMENTATION = """
     options:
       _input:
         description: >-
-          What was asked for: source, url, ref, path, version and digest of that folder, run_tests,
+          What was asked for: source, url, ref, path, version and digest of that directory, run_tests,
           distribution, and commits, the versions of well-known ones.
         type: dict
         required: true

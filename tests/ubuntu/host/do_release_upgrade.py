@@ -81,8 +81,8 @@ def behaviour():
 
 def fetch(stanza, play):
     """Fetch the upgrader and return its path, or end as if all were well."""
-    folder = Path(tempfile.mkdtemp(prefix="ubuntu-release-upgrader-"))
-    os.chdir(folder)
+    directory = Path(tempfile.mkdtemp(prefix="ubuntu-release-upgrader-"))
+    os.chdir(directory)
     tool = stanza["UpgradeTool"]
     packed = Path(tool).name
     signature = f"{packed}.gpg"
@@ -101,7 +101,7 @@ def fetch(stanza, play):
     print(f"extracting '{packed}'")
     with tarfile.open(packed) as tar:
         tar.extractall()  # noqa: S202  # of our own making, and verified
-    return str(folder / stanza["Dist"])
+    return str(directory / stanza["Dist"])
 
 
 def get(uri):

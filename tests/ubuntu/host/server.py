@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Serve the simulated Ubuntu's servers on the loopback: a folder for each name that a client may ask for."""
+"""Serve the simulated Ubuntu servers on the loopback interface: one directory for each host name."""
 
 import os
 import socket

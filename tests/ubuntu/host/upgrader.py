@@ -40,7 +40,7 @@ AFTER = {
 
 
 def start_log():
-    """Begin main.log, and put the logs of an earlier run into a folder."""
+    """Begin main.log, and put the logs of an earlier run into a directory."""
     LOGS.mkdir(parents=True, exist_ok=True)
     kept = LOGS / time.strftime("%Y%m%d-%H%M")
     for log in LOGS.glob("*.log"):

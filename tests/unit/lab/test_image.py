@@ -45,9 +45,9 @@ def cache(tmp_path, monkeypatch):
 def test_an_image_is_built_once(cache, suite, monkeypatch):
     built = []
 
-    def build(suite, folder):
+    def build(suite, directory):
         built.append(suite.name)
-        (folder / "root.tar").write_text("root")
+        (directory / "root.tar").write_text("root")
 
     monkeypatch.setattr(image, "_build_root", build)
     assert image.root(suite) == image.root(suite)
@@ -56,8 +56,8 @@ def test_an_image_is_built_once(cache, suite, monkeypatch):
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
 def test_a_build_that_ends_early_leaves_nothing(cache, suite, monkeypatch, fault):
-    def build(suite, folder):
-        (folder / "root.tar").write_text("half")
+    def build(suite, directory):
+        (directory / "root.tar").write_text("half")
         raise fault
 
     monkeypatch.setattr(image, "_build_root", build)
@@ -68,20 +68,22 @@ def test_a_build_that_ends_early_leaves_nothing(cache, suite, monkeypatch, fault
 
 
 def test_what_a_killed_build_left_is_cleared_away(cache, suite, monkeypatch):
-    monkeypatch.setattr(image, "_build_root", lambda suite, folder: (folder / "root.tar").write_text("whole"))
-    folder = cache / "uring-lab/images" / f"bookworm-{image.key(suite, archive.sources(suite, []))}"
-    (folder / "root.tar.partial").mkdir(parents=True)
-    (folder / "root.tar.partial/root.tar").write_text("half")
+    monkeypatch.setattr(
+        image, "_build_root", lambda suite, directory: (directory / "root.tar").write_text("whole")
+    )
+    directory = cache / "uring-lab/images" / f"bookworm-{image.key(suite, archive.sources(suite, []))}"
+    (directory / "root.tar.partial").mkdir(parents=True)
+    (directory / "root.tar.partial/root.tar").write_text("half")
     assert image.root(suite).read_text() == "whole"
 
 
 def test_of_two_builds_that_race_one_builds(cache, suite, monkeypatch):
     built = []
 
-    def build(suite, folder):
+    def build(suite, directory):
         time.sleep(0.1)
         built.append(suite.name)
-        (folder / "root.tar").write_text("root")
+        (directory / "root.tar").write_text("root")
 
     monkeypatch.setattr(image, "_build_root", build)
     threads = [threading.Thread(target=image.root, args=(suite,)) for _ in range(3)]
@@ -93,9 +95,9 @@ def test_of_two_builds_that_race_one_builds(cache, suite, monkeypatch):
 
 
 def test_a_lock_ends_with_its_holder(tmp_path):
-    folder = tmp_path / "machine"
-    code = f"import lab.lock, pathlib, os\nwith lab.lock.held(pathlib.Path({str(folder)!r})): os._exit(0)"
+    directory = tmp_path / "machine"
+    code = f"import lab.lock, pathlib, os\nwith lab.lock.held(pathlib.Path({str(directory)!r})): os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    with lock.held(folder):
+    with lock.held(directory):
         pass
-    assert list(folder.iterdir()) == []
+    assert list(directory.iterdir()) == []

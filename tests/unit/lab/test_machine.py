@@ -37,7 +37,7 @@ def kind(monkeypatch):
             cls.done.append("start")
             of.process = Process.of(subprocess.Popen(["sleep", "60"]).pid)
             of.save()
-            (of.folder / "console.log").write_text("a last word\n")
+            (of.directory / "console.log").write_text("a last word\n")
             if cls.fault:
                 raise cls.fault
 
@@ -48,11 +48,11 @@ def kind(monkeypatch):
 
         @classmethod
         def remove(cls, of):
-            subprocess.run(["rm", "-r", of.folder], check=True)
+            subprocess.run(["rm", "-r", of.directory], check=True)
 
     Sleeper.done, Sleeper.fault = [], None
     monkeypatch.setitem(machine.KINDS, "vm", Sleeper)
-    monkeypatch.setattr(access, "answers", lambda folder, name, port: True)
+    monkeypatch.setattr(access, "answers", lambda directory, name, port: True)
     yield Sleeper
     for found in machine.all_machines():
         machine.down(found.name)

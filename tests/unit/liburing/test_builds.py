@@ -1,4 +1,4 @@
-"""What the liburing role knows by itself: what a version needs to build where, and how a folder is packed."""
+"""What the liburing role decides by itself: what a version needs to build, and how a directory is packed."""
 
 import os
 import re
@@ -156,32 +156,32 @@ def test_the_test_under_way_when_the_run_was_cut_off_is_named():
     }
 
 
-# ---- A folder of one's own ----
+# ---- A directory of one's own ----
 
 
 @pytest.fixture
 def tree(tmp_path):
-    folder = tmp_path / "tree"
-    (folder / "debian").mkdir(parents=True)
-    (folder / "debian/control").write_text("Source: liburing\n")
-    (folder / "liburing.spec").write_text("Name: liburing\nVersion: 2.9\n")
-    (folder / "configure").write_text("#!/bin/sh\n")
-    (folder / "configure").chmod(0o755)
-    (folder / ".gitignore").write_text("*.o\n")
-    return folder
+    directory = tmp_path / "tree"
+    (directory / "debian").mkdir(parents=True)
+    (directory / "debian/control").write_text("Source: liburing\n")
+    (directory / "liburing.spec").write_text("Name: liburing\nVersion: 2.9\n")
+    (directory / "configure").write_text("#!/bin/sh\n")
+    (directory / "configure").chmod(0o755)
+    (directory / ".gitignore").write_text("*.o\n")
+    return directory
 
 
-def pack(folder, archive="/dev/null"):
+def pack(directory, archive="/dev/null"):
     done = subprocess.run(
-        ["sh", ROLE / "files/pack.sh", folder, archive], check=False, capture_output=True, text=True
+        ["sh", ROLE / "files/pack.sh", directory, archive], check=False, capture_output=True, text=True
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-def git(folder, *arguments):
+def git(directory, *arguments):
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     done = subprocess.run(
-        ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True
+        ["git", "-C", directory, *identity, *arguments], check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
@@ -194,7 +194,7 @@ def work_tree(tree):
     return tree
 
 
-def test_a_folder_is_told_by_names_contents_and_x_bits_alone(tree):
+def test_a_directory_is_told_by_names_contents_and_x_bits_alone(tree):
     status, first, _ = pack(tree)
     assert status == 0
     assert first[1:] == ["2.9", ""]
@@ -234,7 +234,7 @@ def test_of_a_git_tree_what_git_knows_or_would_add_is_packed(work_tree, tmp_path
         assert archive.getmember("link").issym()
 
 
-def test_a_folder_that_is_no_liburing_tree_is_refused(tree):
+def test_a_directory_that_is_no_liburing_tree_is_refused(tree):
     (tree / "debian/control").unlink()
     status, said, why = pack(tree)
     assert (status, said) == (2, [])

@@ -37,7 +37,7 @@ def io_uring_setup() -> int:
 
 
 @functools.cache
-def _build_folder() -> tempfile.TemporaryDirectory:
+def _build_directory() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(prefix="uring-lab-samples-")
 
 
@@ -63,15 +63,15 @@ def program(name: str, *edit: str) -> Path:
     if sample["io_uring"] and (error := io_uring_setup()):
         pytest.skip(f"this machine refuses io_uring: {os.strerror(error)}")
     # All of them, since one may use a file of another's.
-    root = Path(tempfile.mkdtemp(dir=_build_folder().name))
+    root = Path(tempfile.mkdtemp(dir=_build_directory().name))
     shutil.copytree(SAMPLES, root, ignore=shutil.ignore_patterns("program"), dirs_exist_ok=True)
-    folder = root / sample["directory"]
+    directory = root / sample["directory"]
     for old, new in zip(edit[::2], edit[1::2], strict=True):
-        sources = {file: file.read_text() for file in folder.iterdir() if file.is_file()}
+        sources = {file: file.read_text() for file in directory.iterdir() if file.is_file()}
         places = [file for file, text in sources.items() for _ in range(text.count(old))]
         assert len(places) == 1, f"{old!r} has to stand in the sources of {name} once"
         places[0].write_text(sources[places[0]].replace(old, new))
     build = [*sample["build"], "-Werror"] if compiled else sample["build"]
-    build = subprocess.run(build, cwd=folder, capture_output=True, text=True)
+    build = subprocess.run(build, cwd=directory, capture_output=True, text=True)
     assert build.returncode == 0, build.stderr
-    return folder / "program"
+    return directory / "program"

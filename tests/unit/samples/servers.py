@@ -94,14 +94,14 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, port: int = 0, executable: Path | None = None, options: tuple[str, ...] = ()
+    directory: Path, port: int = 0, executable: Path | None = None, options: tuple[str, ...] = ()
 ) -> Iterator[Server]:
-    """Run a server in a folder with a public/, on a free port unless told, for as long as the context lasts.
+    """Run a server in a directory with a public/ for as long as the context lasts; port 0 is a free one.
 
     At its end the server has to obey SIGTERM with status 0. Whatever happens, no server is left behind.
     """
     command = [executable or program("05_webserver_liburing"), *options, str(port)]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
         port = int(re.fullmatch(r"serving public/ on http://127\.0\.0\.1:(\d+)/\n", line)[1])

@@ -18,7 +18,7 @@ NAMES = [
     "04_cp_liburing",
     "05_webserver_liburing",
 ]
-#: What every entry has, and what it may have. A web server also says which folder it serves.
+#: What every entry has, and what it may have. A web server also says which directory it serves.
 FIELDS = {
     "name": str,
     "source": str,

@@ -34,14 +34,14 @@ SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver
 class Trace:
     """A program under strace, which tells nothing but the calls of interest."""
 
-    def __init__(self, folder: Path, *arguments: Path | str, **options) -> None:
+    def __init__(self, directory: Path, *arguments: Path | str, **options) -> None:
         if not shutil.which("strace"):
             pytest.skip("no strace: install strace")
-        self._path = folder / "trace"
+        self._path = directory / "trace"
         calls = ",".join((*PLAIN, "io_uring_setup", "io_uring_enter"))
         # The tracer in the background (-D): the child is the program, and gets its signals.
         command = ["strace", "-D", "-f", "-y", "-q", "-s", "0", "-e", f"trace={calls}", "-o", self._path]
-        self.process = subprocess.Popen([*command, *arguments], cwd=folder, **options)
+        self.process = subprocess.Popen([*command, *arguments], cwd=directory, **options)
 
     def counts(self, *payload: Path | str) -> Counter[str]:
         """Count the calls of io_uring, and those plain ones that have to do with the payload.

@@ -21,9 +21,9 @@ SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("webserver")
-    public = folder / "public"
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("webserver")
+    public = directory / "public"
     (public / "sub").mkdir(parents=True)
     (public / "index.html").write_bytes(INDEX)
     (public / "sub" / "page one.TXT").write_bytes(b"one\n")
@@ -31,16 +31,16 @@ def folder(tmp_path_factory):
     (public / "empty.css").touch()
     (public / "unknown.xyz").write_bytes(b"\0\1")
     (public / "large.png").write_bytes(binary(LARGE))
-    (folder / "secret").write_bytes(b"secret\n")
+    (directory / "secret").write_bytes(b"secret\n")
     (public / "link").symlink_to("../secret")
     (public / "linked").symlink_to("..")
     os.mkfifo(public / "pipe")
-    return folder
+    return directory
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def running(request, folder):
-    with serving(folder, executable=program(request.param)) as server:
+def running(request, directory):
+    with serving(directory, executable=program(request.param)) as server:
         yield server
 
 
@@ -113,10 +113,10 @@ def test_named_pipe_holds_nobody_up(server):
     assert time.monotonic() - before < 2, "opening it waited for a writer, until the next tick of a second"
 
 
-def test_unreadable_file_is_403(server, folder):
+def test_unreadable_file_is_403(server, directory):
     if os.geteuid() == 0:
         pytest.skip("root may read every file")
-    (folder / "public" / "unreadable").touch(mode=0)
+    (directory / "public" / "unreadable").touch(mode=0)
     assert server.get("/unreadable")[0] == 403
 
 
@@ -189,11 +189,11 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
     assert received.endswith(binary(LARGE))
 
 
-def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
+def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
     patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
     impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1")
     with (
-        serving(folder, executable=impatient) as server,
+        serving(directory, executable=impatient) as server,
         server.connect() as silent,
         server.connect() as deaf,
         server.connect() as endless,
@@ -208,17 +208,17 @@ def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_running_out_of_descriptors_is_overcome(name, folder):
-    with serving(folder, executable=program(name)) as server:
+def test_running_out_of_descriptors_is_overcome(name, directory):
+    with serving(directory, executable=program(name)) as server:
         assert server.starve("/") <= {b"200", b"500"}
         assert server.get("/")[0] == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_it_with_status_0_and_frees_the_port(number, folder):
+def test_signal_ends_it_with_status_0_and_frees_the_port(number, directory):
     port = 0
     for _ in range(10):  # a port freed late is taken now and then, not always
-        with serving(folder, port) as server:
+        with serving(directory, port) as server:
             port = server.port
             with server.connect():
                 server.process.send_signal(number)
@@ -235,12 +235,12 @@ def test_it_listens_on_loopback_alone(server):
     assert listening == [f"0100007F:{server.port:04X}"]
 
 
-def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
+def test_what_keeps_it_from_starting_is_said(directory, tmp_path, server):
     for arguments, where, message in [
         ([], tmp_path, "program: public: No such file or directory\n"),
-        ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
-        (["65536"], folder, None),
-        (["http"], folder, None),
+        ([str(server.port)], directory, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+        (["65536"], directory, None),
+        (["http"], directory, None),
     ]:
         command = [program("05_webserver_liburing"), *arguments]
         done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)

@@ -17,20 +17,20 @@ NAME = "10_webserver_luajit"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("webserver_luajit")
-    (folder / "public").mkdir()
-    (folder / "public" / "index.html").write_bytes(INDEX)
-    (folder / "public" / "large.png").write_bytes(binary(LARGE))
-    return folder
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("webserver_luajit")
+    (directory / "public").mkdir()
+    (directory / "public" / "index.html").write_bytes(INDEX)
+    (directory / "public" / "large.png").write_bytes(binary(LARGE))
+    return directory
 
 
-def test_mistake_in_a_coroutine_costs_one_connection_alone(folder):
+def test_mistake_in_a_coroutine_costs_one_connection_alone(directory):
     edit = (
         "local function serve(c)\n",
         "local function serve(c)\n    if math.random() < 0.5 then error('x') end\n",
     )
-    with serving(folder, executable=program(NAME, *edit)) as server:
+    with serving(directory, executable=program(NAME, *edit)) as server:
         answers = []
         for _ in range(60):
             with server.connect() as client:
@@ -45,18 +45,18 @@ def test_mistake_in_a_coroutine_costs_one_connection_alone(folder):
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_collector_takes_nothing_that_the_kernel_writes_to(folder):
+def test_collector_takes_nothing_that_the_kernel_writes_to(directory):
     edit = ("    local caller = current\n", "    collectgarbage()\n    local caller = current\n")
-    with serving(folder, executable=program(NAME, *edit)) as server:
+    with serving(directory, executable=program(NAME, *edit)) as server:
         assert server.get("/large.png")[2] == binary(LARGE)
         for _ in range(50):
             assert server.get("/")[2] == INDEX
 
 
-def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(folder):
-    file = folder / "public" / "shrinking.png"
+def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(directory):
+    file = directory / "public" / "shrinking.png"
     file.write_bytes(binary(LARGE))
-    with serving(folder, executable=program(NAME)) as server, server.connect() as client:
+    with serving(directory, executable=program(NAME)) as server, server.connect() as client:
         client.sendall(b"GET /shrinking.png HTTP/1.0\r\n\r\n")
         received = client.recv(1000)
         time.sleep(0.2)  # until the socket is full: most of the file is still to be read
@@ -67,10 +67,10 @@ def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(folder):
         assert server.get("/")[2] == INDEX
 
 
-def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
+def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
     impatient = program(NAME, "local PATIENCE = 10", "local PATIENCE = 0")
     with (
-        serving(folder, executable=impatient) as server,
+        serving(directory, executable=impatient) as server,
         server.connect() as silent,
         server.connect() as deaf,
         server.connect() as endless,
@@ -83,36 +83,36 @@ def test_client_that_never_asks_or_never_reads_loses_its_place(folder):
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_interrupt_ends_it_with_status_0(folder):
-    with serving(folder, executable=program(NAME)) as server, server.connect():
+def test_interrupt_ends_it_with_status_0(directory):
+    with serving(directory, executable=program(NAME)) as server, server.connect():
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(10) == 0
 
 
-def test_what_keeps_it_from_starting_is_said(folder, tmp_path):
-    with serving(folder, executable=program(NAME)) as server:
+def test_what_keeps_it_from_starting_is_said(directory, tmp_path):
+    with serving(directory, executable=program(NAME)) as server:
         for arguments, where, message in [
             ([], tmp_path, "program: public: No such file or directory\n"),
-            ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
-            (["65536"], folder, "program: usage: "),
-            (["http"], folder, "program: usage: "),
-            (["1.5"], folder, "program: usage: "),
-            (["80", "80"], folder, "program: usage: "),
+            ([str(server.port)], directory, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+            (["65536"], directory, "program: usage: "),
+            (["http"], directory, "program: usage: "),
+            (["1.5"], directory, "program: usage: "),
+            (["80", "80"], directory, "program: usage: "),
         ]:
             command = [program(NAME), *arguments]
             done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)
             assert (done.returncode, done.stdout, done.stderr[: len(message)]) == (1, "", message)
 
 
-def test_other_processors_are_refused(folder):
+def test_other_processors_are_refused(directory):
     elsewhere = program(NAME, 'ffi.arch ~= "x64"', 'ffi.arch == "x64"')
-    done = subprocess.run([elsewhere, "0"], cwd=folder, capture_output=True, text=True, timeout=10)
+    done = subprocess.run([elsewhere, "0"], cwd=directory, capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("program: for x86-64 alone: ")
 
 
-def test_memory_does_not_grow(folder):
-    with serving(folder, executable=program(NAME)) as server:
+def test_memory_does_not_grow(directory):
+    with serving(directory, executable=program(NAME)) as server:
 
         def memory_after(requests):
             for _ in range(requests):

@@ -35,10 +35,10 @@ PLACES = 1536
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("webserver_ring")
-    folder.chmod(0o755)
-    public = folder / "public"
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("webserver_ring")
+    directory.chmod(0o755)
+    public = directory / "public"
     (public / "sub folder").mkdir(parents=True)
     (public / "index.html").write_bytes(INDEX)
     (public / "sub folder" / "index.html").write_bytes(b"sub\n")
@@ -47,23 +47,23 @@ def folder(tmp_path_factory):
     (public / "unknown.xyz").write_bytes(b"\0\1")
     (public / "block.js").write_bytes(binary(100_001))
     (public / "large.png").write_bytes(binary(SIZE))
-    (folder / "secret").write_bytes(b"secret\n")
+    (directory / "secret").write_bytes(b"secret\n")
     (public / "out").symlink_to("../secret")
     (public / "up").symlink_to("..")
     (public / "inside.html").symlink_to("index.html")
     os.mkfifo(public / "pipe")
-    return folder
+    return directory
 
 
-def serve(folder, mode, *edit):
+def serve(directory, mode, *edit):
     """Serve in one of the modes, with a further edit."""
     edit_of_mode, options = MODES[mode]
-    return serving(folder, executable=program(NAME, *edit_of_mode, *edit), options=options)
+    return serving(directory, executable=program(NAME, *edit_of_mode, *edit), options=options)
 
 
 @pytest.fixture(scope="module", params=MODES)
-def running(request, folder):
-    with serve(folder, request.param) as server:
+def running(request, directory):
+    with serve(directory, request.param) as server:
         server.get("/missing")  # which leaves no file open, as others do for a second
         server.idle_descriptors = server.descriptors()
         yield server
@@ -131,7 +131,7 @@ def test_file_is_served_with_type_and_length(server, target, content_type, body)
         assert received == body
 
 
-def test_folder_is_redirected_to_its_address_and_nowhere_else(server):
+def test_directory_is_redirected_to_its_address_and_nowhere_else(server):
     status, headers, _ = ask(server, "//sub%20folder?query")
     assert (status, headers["location"]) == (301, "/sub%20folder/")
 
@@ -341,8 +341,8 @@ def test_no_path_leads_out_of_public(server, target):
     assert (status, b"secret" in body, b"root:" in body) == (404, False, False)
 
 
-def test_devices_and_pipes_hold_nobody_up(server, folder):
-    device = folder / "public" / "device"
+def test_devices_and_pipes_hold_nobody_up(server, directory):
+    device = directory / "public" / "device"
     with contextlib.suppress(PermissionError):
         os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # zeros without an end
     before = time.monotonic()
@@ -352,20 +352,20 @@ def test_devices_and_pipes_hold_nobody_up(server, folder):
     device.unlink(missing_ok=True)
 
 
-def test_unreadable_file_is_403(folder):
+def test_unreadable_file_is_403(directory):
     """Root may read every file: the server is run as nobody."""
-    unreadable = folder / "public" / "unreadable"
+    unreadable = directory / "public" / "unreadable"
     unreadable.touch(mode=0)
     executable = program(NAME)
     if os.geteuid() == 0:
-        for path in [*folder.parents, executable.parent, *executable.parents]:
+        for path in [*directory.parents, executable.parent, *executable.parents]:
             if not path.stat().st_mode & 0o001:
                 path.chmod(path.stat().st_mode | 0o011)
         setpriv = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     else:
         setpriv = ()
     command = [*setpriv, str(executable)]
-    with serving(folder, executable=Path(command[0]), options=tuple(command[1:])) as server:
+    with serving(directory, executable=Path(command[0]), options=tuple(command[1:])) as server:
         assert ask(server, "/unreadable")[0] == 403
         assert ask(server, "/")[0] == 200
 
@@ -428,9 +428,9 @@ def test_nothing_grows_over_many_requests(server):
     assert descriptors_left(server)
 
 
-def test_contents_that_are_kept_are_given_back(server, folder):
+def test_contents_that_are_kept_are_given_back(server, directory):
     before = server.memory()
-    files = [folder / "public" / f"{number}.bin" for number in range(40)]
+    files = [directory / "public" / f"{number}.bin" for number in range(40)]
     for file in files:
         file.touch()
         os.truncate(file, 1024**2)
@@ -484,8 +484,8 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
     assert received.endswith(binary(SIZE))
 
 
-def test_file_of_64_mib_comes_whole(server, folder):
-    path = folder / "public" / "huge.bin"
+def test_file_of_64_mib_comes_whole(server, directory):
+    path = directory / "public" / "huge.bin"
     with path.open("wb") as file:
         for number in range(HUGE // 2**20):
             file.write(bytes([number]) * 2**20)
@@ -496,8 +496,8 @@ def test_file_of_64_mib_comes_whole(server, folder):
     path.unlink()
 
 
-def test_file_that_shrinks_ends_the_connection_early(server, folder):
-    path = folder / "public" / "shrinking.bin"
+def test_file_that_shrinks_ends_the_connection_early(server, directory):
+    path = directory / "public" / "shrinking.bin"
     path.write_bytes(binary(SIZE))
     with server.connect() as client:
         client.sendall(b"GET /shrinking.bin HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -510,8 +510,8 @@ def test_file_that_shrinks_ends_the_connection_early(server, folder):
     assert ask(server, "/shrinking.bin")[2] == binary(SIZE)[:10]
 
 
-def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, folder):
-    path, new = folder / "public" / "replaced.html", folder / "public" / "new.html"
+def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, directory):
+    path, new = directory / "public" / "replaced.html", directory / "public" / "new.html"
     path.write_bytes(b"old")
     tag = ask(server, "/replaced.html")[1]["etag"]
     new.write_bytes(b"newer")
@@ -523,8 +523,8 @@ def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, folder):
     assert headers["etag"] != tag
 
 
-def test_file_that_appears_is_there_at_once(server, folder):
-    path = folder / "public" / "late.html"
+def test_file_that_appears_is_there_at_once(server, directory):
+    path = directory / "public" / "late.html"
     assert ask(server, "/late.html")[0] == 404
     path.write_bytes(b"late")
     assert ask(server, "/late.html")[2] == b"late"
@@ -532,14 +532,14 @@ def test_file_that_appears_is_there_at_once(server, folder):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_clients_that_dawdle_lose_their_places(mode, folder):
+def test_clients_that_dawdle_lose_their_places(mode, directory):
     def impatient(what: str) -> tuple[str, str]:
         source = (SAMPLES / NAME / "connection.c").read_text()
         line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
         return line, f"#define {what}_PATIENCE 500"
 
     with (
-        serve(folder, mode, *impatient("REQUEST")) as server,
+        serve(directory, mode, *impatient("REQUEST")) as server,
         server.connect() as client,
     ):
         for byte in b"GET / HTTP/1.1\r\nX: ":
@@ -548,7 +548,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
     with (
-        serve(folder, mode, *impatient("ANSWER")) as server,
+        serve(directory, mode, *impatient("ANSWER")) as server,
         server.connect() as deaf,
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -556,7 +556,7 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
         assert not is_established(server, deaf), "what it has not taken is still waited for"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
-        serve(folder, mode, *impatient("IDLE")) as server,
+        serve(directory, mode, *impatient("IDLE")) as server,
         server.connect() as silent,
     ):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -565,8 +565,8 @@ def test_clients_that_dawdle_lose_their_places(mode, folder):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_running_out_of_descriptors_is_overcome(mode, folder):
-    with serve(folder, mode) as server:
+def test_running_out_of_descriptors_is_overcome(mode, directory):
+    with serve(directory, mode) as server:
         assert server.starve("/block.js") <= {b"200", b"503"}
         time.sleep(1.1)
         assert server.get("/")[0] == 200
@@ -577,8 +577,8 @@ def test_running_out_of_descriptors_is_overcome(mode, folder):
 
 @pytest.mark.parametrize("options", [(), ("-5",), ("-r", "2")], ids=["modern", "5.6", "two rings"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_lets_what_has_begun_come_to_its_end(number, options, folder):
-    with serving(folder, executable=program(NAME), options=options) as server:
+def test_signal_lets_what_has_begun_come_to_its_end(number, options, directory):
+    with serving(directory, executable=program(NAME), options=options) as server:
         busy, waiting = server.connect(), server.connect()
         busy.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
         received = busy.recv(1000)
@@ -595,8 +595,8 @@ def test_signal_lets_what_has_begun_come_to_its_end(number, options, folder):
         waiting.close()
 
 
-def test_two_rings_share_the_connections(folder):
-    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+def test_two_rings_share_the_connections(directory):
+    with serving(directory, executable=program(NAME), options=("-r", "2")) as server:
         clients = [server.connect() for _ in range(64)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -619,8 +619,8 @@ def is_running(process: str) -> bool:
     return False
 
 
-def test_rings_do_not_outlive_the_process_that_made_them(folder):
-    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+def test_rings_do_not_outlive_the_process_that_made_them(directory):
+    with serving(directory, executable=program(NAME), options=("-r", "2")) as server:
         clients = [server.connect() for _ in range(64)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -637,19 +637,19 @@ def test_rings_do_not_outlive_the_process_that_made_them(folder):
         server.process.returncode = 0  # what serving() asks for
 
 
-def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
+def test_what_keeps_it_from_starting_is_said(directory, tmp_path, server):
     for arguments, where, message in [
         ([], tmp_path, "program: public: No such file or directory\n"),
-        ([str(server.port)], folder, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
+        ([str(server.port)], directory, f"program: 127.0.0.1:{server.port}: Address already in use\n"),
         (
             ["-r", "2", str(server.port)],
-            folder,
+            directory,
             f"program: 127.0.0.1:{server.port}: Address already in use\n",
         ),
-        (["65536"], folder, "program: 65536: a port from 0 to 65535 is wanted\n"),
-        (["-r", "0", "0"], folder, "program: 0: a number of rings from 1 to 64 is wanted\n"),
-        (["-x"], folder, None),
-        (["1", "2"], folder, None),
+        (["65536"], directory, "program: 65536: a port from 0 to 65535 is wanted\n"),
+        (["-r", "0", "0"], directory, "program: 0: a number of rings from 1 to 64 is wanted\n"),
+        (["-x"], directory, None),
+        (["1", "2"], directory, None),
     ]:
         command = [program(NAME), *arguments]
         done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10)
@@ -657,8 +657,8 @@ def test_what_keeps_it_from_starting_is_said(folder, tmp_path, server):
         assert done.stderr == message if message else "usage:" in done.stderr
 
 
-def test_two_servers_with_several_rings_do_not_share_a_port(folder):
-    with serving(folder, executable=program(NAME), options=("-r", "2")) as server:
+def test_two_servers_with_several_rings_do_not_share_a_port(directory):
+    with serving(directory, executable=program(NAME), options=("-r", "2")) as server:
         command = [program(NAME), "-r", "2", str(server.port)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=10)
         assert (done.returncode, "Address already in use" in done.stderr) == (1, True)

@@ -27,7 +27,7 @@ HASTE = (
 )
 
 #: The prologue of a program that crashes where io_uring is denied.
-CRASH = f"{sys.executable} -IS {{folder}}/ring.py | grep -q '\"ok\": true' || kill -SEGV $$"
+CRASH = f"{sys.executable} -IS {{directory}}/ring.py | grep -q '\"ok\": true' || kill -SEGV $$"
 
 #: By a fault of a shell's cat, the cases that show it.
 CATS = {
@@ -180,7 +180,7 @@ SERVERS = {
         "split request", "incomplete request", "empty request", "long head", "reset",
     ],
     (NOTHING, f"{PEEK}len(first) < 1000 or os._exit(3)"): ["long request line", "long head"],
-    ("def handle(self):", NO_ERROR): ["broken requests", "folder", "pipe", "missing file"],
+    ("def handle(self):", NO_ERROR): ["broken requests", "directory", "pipe", "missing file"],
     ("except OSError:\n            pass", "except OSError:\n            os._exit(4)"): ["reset"],
     ('if not stat.S_ISREG(os.stat("public" + path).st_mode):', "if False:"): ["pipe"],
     ('if ".." in path.split("/"):', "if False:"): ["traversal", "encoded traversal"],
@@ -217,30 +217,32 @@ def judge(contract: str, program: Path | str, *cases: str) -> dict[str, dict]:
     return {verdict["case"]: verdict for verdict in verdicts}
 
 
-def write_program(folder: Path, text: str) -> Path:
+def write_program(directory: Path, text: str) -> Path:
     """Write an executable script and return its path."""
-    path = folder / "program"
+    path = directory / "program"
     path.write_text(text)
     path.chmod(0o755)
     return path
 
 
-def shell(folder: Path, text: str) -> Path:
+def shell(directory: Path, text: str) -> Path:
     """Write an executable shell script, beside the probe of io_uring, and return its path."""
-    (folder / "ring.py").write_text(RING.read_text())
-    return write_program(folder, f"#!/bin/sh\n{text.replace('{folder}', str(folder))}\n")
+    (directory / "ring.py").write_text(RING.read_text())
+    return write_program(directory, f"#!/bin/sh\n{text.replace('{directory}', str(directory))}\n")
 
 
-def server(folder: Path, old: str = "", new: str = "") -> Path:
+def server(directory: Path, old: str = "", new: str = "") -> Path:
     """Write a server, with a text of it replaced, beside something to serve, and return its path."""
-    public = folder / "public"
+    public = directory / "public"
     public.mkdir()
     (public / "index.html").write_text("<p>hello\n")
     (public / "style.css").write_text("p { color: green }\n")
-    (folder / "ring.py").write_text(RING.read_text())
+    (directory / "ring.py").write_text(RING.read_text())
     assert old in SERVER
     text = SERVER.replace(old, new, 1) if old else SERVER
-    return write_program(folder, text.replace("@python@", sys.executable).replace("{folder}", str(folder)))
+    return write_program(
+        directory, text.replace("@python@", sys.executable).replace("{directory}", str(directory))
+    )
 
 
 def objections(verdicts: dict[str, dict]) -> dict[str, str]:

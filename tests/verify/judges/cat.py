@@ -93,8 +93,8 @@ def unreadable_file(program):
 @CASES.case("directory", "a message, no output and an exit status over 0")
 def directory(program):
     """It can be opened, but not read."""
-    os.mkdir("folder")
-    return refusal(run([program, "folder"]))
+    os.mkdir("directory")
+    return refusal(run([program, "directory"]))
 
 
 @CASES.case("after a missing file", "the files that are there, a message and an exit status over 0")

@@ -84,11 +84,11 @@ class Cases:
 
 @contextlib.contextmanager
 def scratch():
-    """Work in a folder of one's own, on a disk: /tmp may be memory, and memory is limited here."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        os.chdir(folder)
+    """Work in a directory of one's own, on a disk: /tmp may be memory, and memory is limited here."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        os.chdir(directory)
         try:
-            yield folder
+            yield directory
         finally:
             os.chdir("/")
 

@@ -116,9 +116,9 @@ def unreadable_file(program):
 
 @CASES.case("directory", "the destination as it was, a message and an exit status over 0")
 def directory(program):
-    """A folder can be opened, but not read: that must be noticed in time."""
-    os.mkdir("folder")
-    return refusal(run([program, "folder", write("old", OLD)]), "old")
+    """A directory can be opened, but not read: that must be noticed in time."""
+    os.mkdir("directory")
+    return refusal(run([program, "directory", write("old", OLD)]), "old")
 
 
 @CASES.case("/dev/null", "an empty copy and exit status 0")

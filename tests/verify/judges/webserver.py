@@ -564,9 +564,9 @@ def unreadable_file(_):
     return answer.status in (403, 404, 500) and answer.whole, str(answer)
 
 
-@case("folder", "a redirection or an error")
-def folder(_):
-    """A folder can be opened, but is no file."""
+@case("directory", "a redirection or an error")
+def directory(_):
+    """A directory can be opened, but is no file."""
     found = []
     for path in ("/folder", "/folder/"):
         answer = get(path)
