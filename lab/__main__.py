@@ -29,7 +29,7 @@ def main() -> int:
         say(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        say("interrupted; what was half made is removed again")
+        say("interrupted; everything unfinished was removed")
         return INTERRUPTED
 
 
@@ -49,13 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--suite", help="a release by its codename (default: this computer's own)")
     ssh = verb("ssh", _ssh, "enter a machine, or run a command there")
     ssh.add_argument("command", nargs="*", metavar="COMMAND", help="after --")
-    verb("console", _console, "connect with the serial console (a container: follow its log)")
+    verb("console", _console, "connect to the serial console (a container: follow its log)")
     for name, function, text in (
         ("snapshot", _snapshot, "save a running machine under a label"),
         ("revert", _revert, "put a running machine back to a label"),
     ):
         verb(name, function, text).add_argument("label", metavar="LABEL")
-    verb("down", _down, "remove a machine with all that is its own")
+    verb("down", _down, "remove a machine with all its files")
     verb("list", _list, "list the machines of this user")
     return parser
 
@@ -68,7 +68,7 @@ def _up(arguments: argparse.Namespace) -> int:
 def _ssh(arguments: argparse.Namespace) -> int:
     found = machine.get(arguments.name)
     command = access.ssh(found.directory, found.name, *arguments.command)
-    os.execvp(command[0], command)  # noqa: S606  # ssh takes over: terminal, signals and exit status are its own
+    os.execvp(command[0], command)  # noqa: S606  # ssh takes over the terminal, the signals and the exit status
 
 
 def _console(arguments: argparse.Namespace) -> int:

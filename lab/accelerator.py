@@ -1,7 +1,7 @@
-"""Which accelerator QEMU gets: the one that has proved itself, since a /dev/kvm that opens proves nothing.
+"""Choose QEMU's accelerator by a test boot, since a /dev/kvm that can be opened proves nothing.
 
-There are computers where KVM makes machines and processors, and then `-cpu max` aborts QEMU, or other models
-stand still in silence. So something is booted: a boot sector that writes to the isa-debug-exit device.
+On some computers KVM creates machines and processors, and then `-cpu max` aborts QEMU, or other models hang
+silently. So a boot sector is booted that writes to the isa-debug-exit device.
 """
 
 import json
@@ -20,18 +20,19 @@ from lab.tool import need
 QEMU = "qemu-system-x86_64"
 MACHINE = "q35"
 
-#: The emulated processor: a plain one, for an emulator pays for what one of today has besides: AVX, XSAVE.
-#: Without cx16: QEMU 7.2 damages the flags after cmpxchg16b when it emulates several processors, and Linux
-#: 6.12 panics of it in five seconds.
+#: The emulated processor: a plain one, because AVX, XSAVE and other modern features make emulation slower.
+#: Without cx16: QEMU 7.2 corrupts the flags after cmpxchg16b when it emulates several processors, and Linux
+#: 6.12 panics because of that within five seconds.
 EMULATED_PROCESSOR = "qemu64,-cx16"
-#: MiB for translated code. The translations of the boot before stay until this is full, and each write to
-#: where they came from goes through them: too much makes reboots slow. bench/emulation.py measures both.
+#: MiB for translated code. Translations of the previous boot stay until this is full, and each write to the
+#: pages they came from has to invalidate them: too large a cache makes reboots slow. bench/emulation.py
+#: measures it.
 TRANSLATIONS = 256
 
 #: Port of the device; a byte B written there ends QEMU with status 2 * B + 1.
 PORT = 0xF4
 BYTE = 0x10
-#: mov dx, PORT; mov al, BYTE; out dx, al; hlt; jump back to hlt: 510 bytes with padding, and the BIOS's mark.
+#: mov dx, PORT; mov al, BYTE; out dx, al; hlt; jump back to hlt; padding to 510 bytes; the BIOS signature.
 SECTOR = bytes([0xBA, PORT, 0x00, 0xB0, BYTE, 0xEE, 0xF4, 0xEB, 0xFD]).ljust(510, b"\0") + b"\x55\xaa"
 
 
@@ -44,12 +45,12 @@ class Accelerator:
 
     @property
     def emulated(self) -> bool:
-        """Whether the guest's processor is emulated: everything takes longer."""
+        """Whether the guest's processor is emulated, so that everything takes longer."""
         return self.name == "tcg"
 
     @property
     def arguments(self) -> list[str]:
-        """QEMU's arguments for it: the same in the proof as in the machine."""
+        """QEMU's arguments for it: the same in the test boot as for the machine."""
         if self.emulated:
             emulation = f"tcg,thread=multi,tb-size={TRANSLATIONS}"
             return ["-machine", MACHINE, "-accel", emulation, "-cpu", EMULATED_PROCESSOR]
@@ -57,9 +58,9 @@ class Accelerator:
 
 
 def choose() -> Accelerator:
-    """Return the accelerator for virtual machines here; the verdict is kept until QEMU or this boot changes.
+    """Return the accelerator for virtual machines here, cached until QEMU changes or this computer reboots.
 
-    URING_LAB_ACCELERATOR (kvm or tcg) overrides it. Raises UsageError on another value of that.
+    URING_LAB_ACCELERATOR (kvm or tcg) overrides it. Raises UsageError on any other value of that variable.
     """
     wanted = os.environ.get("URING_LAB_ACCELERATOR", "")
     if wanted in ("kvm", "tcg"):
@@ -73,27 +74,27 @@ def choose() -> Accelerator:
         if verdict["basis"] == basis:
             return Accelerator(verdict["name"], verdict["reason"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # No verdict yet, or none that can be read: there will be one below.
-    chosen = _judge()
+        pass  # Not cached yet, or the file cannot be read.
+    chosen = _probe()
     remember(chosen, basis)
     return chosen
 
 
 def distrust(why: str) -> Accelerator:
-    """Remember that KVM passed the proof and yet failed a real machine, and return emulation instead."""
+    """Remember that KVM passed the test boot but failed a real machine; return emulation instead."""
     chosen = Accelerator("tcg", why)
     remember(chosen, _basis())
     return chosen
 
 
 def remember(chosen: Accelerator, basis: list[str]) -> None:
-    """Keep a verdict, with what it depends on."""
+    """Cache a choice together with what it depends on."""
     file = paths.cache() / "accelerator.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"basis": basis, "name": chosen.name, "reason": chosen.reason}))
 
 
-def _judge() -> Accelerator:
+def _probe() -> Accelerator:
     device = Path("/dev/kvm")
     if not device.exists():
         return Accelerator("tcg", "this computer has no /dev/kvm")
@@ -132,12 +133,12 @@ def prove(candidate: Accelerator) -> str | None:
 
 
 def processors() -> int:
-    """Return how many processors a machine gets: this computer's, and four at most."""
+    """Return how many processors a machine gets: as many as this computer has, at most four."""
     return min(os.cpu_count() or 1, 4)
 
 
 def _basis() -> list[str]:
-    """Return what a verdict depends on: QEMU, this boot of the kernel, the user's rights."""
+    """Return what the choice depends on: QEMU's version, the kernel, its boot, the user's rights."""
     version = subprocess.run([need(QEMU), "--version"], capture_output=True, text=True, check=True).stdout
     rights = str(os.access("/dev/kvm", os.R_OK | os.W_OK))
     return [version.splitlines()[0], platform.release(), boot_id(), str(processors()), rights]

@@ -1,4 +1,4 @@
-"""The way in: the files that ssh and Ansible take, and the wait until somebody answers."""
+"""Access to a machine: the files that ssh and Ansible read, and the check whether ssh answers."""
 
 import socket
 import subprocess
@@ -9,12 +9,12 @@ import yaml
 ADDRESS = "127.0.0.1"
 USER = "lab"
 
-#: Seconds for one command by ssh: an emulated guest under load needs about five to log somebody in.
+#: Seconds for one command by ssh: an emulated guest under load needs about five for a login.
 PATIENCE = 30
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a port of the loopback address that nobody listens on: the preferred one where possible."""
+    """Return a free port of the loopback address, the preferred one if it is free."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def free_port(preferred: int = 0) -> int:
 def write(directory: Path, name: str, port: int) -> None:
     """Write known_hosts, ssh_config and inventory.yml for a machine that answers on a port of this computer.
 
-    The one host key that is accepted is the one that the lab made for this machine.
+    Only the host key that the lab made for this machine is accepted.
     """
     key_type, key = (directory / "host_key.pub").read_text().split()[:2]
     (directory / "known_hosts").write_text(f"[{ADDRESS}]:{port} {key_type} {key}\n")
@@ -45,7 +45,7 @@ def write(directory: Path, name: str, port: int) -> None:
         "User": USER,
         "IdentityFile": f'"{directory / "id_ed25519"}"',
         "PasswordAuthentication": "no",
-        # So that none is waited for where a machine stands still, and one ends some time after its machine.
+        # No connection waits forever for a machine that hangs, and open ones end soon after their machine.
         "ConnectTimeout": PATIENCE,
         "ServerAliveInterval": 15,
         "ServerAliveCountMax": 8,
@@ -59,7 +59,7 @@ def write(directory: Path, name: str, port: int) -> None:
         "ansible_user": USER,
         "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
         "ansible_ssh_common_args": " ".join(f"-o '{option}={value}'" for option, value in options.items()),
-        # What the kernel step shows of a boot that failed.
+        # The kernel step shows its end when a boot failed.
         "kernel_console_log": str(directory / "console.log"),
     }
     inventory = {"all": {"hosts": {name: host}}}
@@ -67,13 +67,14 @@ def write(directory: Path, name: str, port: int) -> None:
 
 
 def ssh(directory: Path, name: str, *arguments: str) -> list[str]:
-    """Return the command that enters a machine, or runs something there."""
+    """Return the command that logs in to a machine, or runs `arguments` there."""
     return ["ssh", "-F", str(directory / "ssh_config"), name, *arguments]
 
 
 def answers(directory: Path, name: str, port: int) -> bool:
-    """Return whether a command can be run on the machine by ssh. Takes half a minute at most."""
-    # The user-mode network accepts a connection before the guest does. The cheap question first.
+    """Return whether a command can be run on the machine by ssh. Takes at most half a minute."""
+    # The cheap check first: read sshd's banner. A connection alone proves nothing, because the user-mode
+    # network accepts it before the guest does.
     try:
         with socket.create_connection((ADDRESS, port), timeout=2) as connection:
             connection.settimeout(5)
@@ -84,7 +85,7 @@ def answers(directory: Path, name: str, port: int) -> bool:
     command = ssh(directory, name, "true")
     command[1:1] = ["-o", "BatchMode=yes"]
     try:
-        # A guest that goes down meanwhile says no goodbye, and ssh would wait for one.
+        # A guest that goes down now does not close the connection, and ssh would go on waiting.
         result = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
         )

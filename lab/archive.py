@@ -1,4 +1,4 @@
-"""Which archive a guest is made from, and fetches from later: the one that this computer already trusts."""
+"""The archive that a guest is made from and updated from: the one that this computer already trusts."""
 
 import platform
 import subprocess
@@ -11,13 +11,13 @@ from lab.errors import UsageError
 
 TABLE = Path(__file__).with_name("suites.yml")
 
-#: What of this computer's apt settings its guests take over, since they fetch by the same way as it does.
+#: The apt settings of this computer that its guests get, because they use the same network and mirror.
 SETTINGS = ("Acquire::http::", "Acquire::https::", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A release of a distribution, as the table has it."""
+    """A release of a distribution, from suites.yml."""
 
     name: str
     kernel: str
@@ -38,9 +38,9 @@ class Target:
 
 
 def suite(name: str | None = None) -> Suite:
-    """Return a release by its codename; without one, this computer's own.
+    """Return a release by its codename (default: this computer's own).
 
-    Raises UsageError when the table does not have it.
+    Raises UsageError when suites.yml does not have it.
     """
     table = yaml.safe_load(TABLE.read_text())
     wanted = name or platform.freedesktop_os_release().get("VERSION_CODENAME", "unknown")
@@ -64,8 +64,8 @@ def suite(name: str | None = None) -> Suite:
 def sources(of: Suite, targets: list[Target]) -> list[str]:
     """Return the lines of sources.list for a guest: the release, its updates and its security updates.
 
-    A mirror that this computer fetches the same distribution from is preferred to the public archive.
-    Third-party archives never count: only those whose signed Release file names the distribution.
+    A mirror of the distribution that this computer's apt uses is preferred to the public archive. Third-party
+    archives are ignored: only those count whose signed Release file has the distribution as Origin.
     """
     ours = [
         target
@@ -83,19 +83,19 @@ def sources(of: Suite, targets: list[Target]) -> list[str]:
 
 
 def trusted_targets() -> list[Target]:
-    """Return what this computer's apt has fetched. Empty where there is no apt, or it has no lists yet."""
+    """Return what this computer's apt has fetched; nothing without apt or before its first update."""
     fields = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)"
     return parse_targets(_output("apt-get", "indextargets", "--format", fields, "Created-By: Packages"))
 
 
 def parse_targets(text: str) -> list[Target]:
-    """Read lines of `ORIGIN|URI|RELEASE`, as we ask `apt-get indextargets` for them."""
+    """Parse the lines `ORIGIN|URI|RELEASE` that trusted_targets() has `apt-get indextargets` print."""
     rows = [line.split("|") for line in text.splitlines()]
     return [Target(*row) for row in rows if len(row) == len(Target.__dataclass_fields__)]
 
 
 def apt_settings(host: str) -> str:
-    """Return, as an apt.conf, how this computer's apt reaches its archive: proxies, and checks of dates.
+    """Return an apt.conf with this computer's proxies and its settings for date checks.
 
     `host` is the address under which a guest reaches this computer, for a proxy that listens here.
     """
@@ -107,7 +107,7 @@ def apt_settings(host: str) -> str:
 
 
 def _output(*command: str) -> str:
-    """Return what a program prints; nothing where it does not exist or fails."""
+    """Return what a program prints, or nothing when it does not exist or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""A machine's console: its log, what in it means trouble, and a person's way to it."""
+"""A machine's serial console: its log, the lines in it that mean failure, and an interactive connection."""
 
 import os
 import re
@@ -9,18 +9,18 @@ import termios
 import tty
 from pathlib import Path
 
-#: Lines of a console that an error repeats.
+#: Lines of the console that an error message shows.
 TAIL = 25
 
 FIRST_KERNEL_LINE = re.compile(rb"Linux version \d")
-#: After one of these nothing comes any more: from GRUB, and from a kernel.
+#: GRUB or a kernel that prints one of these has failed for good.
 STUCK = re.compile(rb"Failed to boot both default and fallback|grub rescue>|Kernel panic - not syncing.*")
 
-#: What moves a terminal's cursor to another place: a new line to us. Firmware and GRUB use plenty of it.
+#: Escape sequences that move the cursor; firmware and GRUB use many. Each counts as a line break here.
 MOVES = re.compile(r"\x1b\[[0-9;]*[HfJ]|\r+\n?")
 #: Other escape sequences and control characters.
 CONTROL = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Z0-9]|[\x00-\x08\x0b-\x1f\x7f]")
-#: Columns of a line that an error repeats.
+#: Columns of a line that an error message shows.
 WIDTH = 160
 
 #: Ctrl-], as telnet and `virsh console` have it.
@@ -28,7 +28,7 @@ ESCAPE = b"\x1d"
 
 
 def tail(log: Path, lines: int = TAIL) -> str:
-    """Return the end of a console's log as plain text, or a remark where there is nothing."""
+    """Return the end of a console's log as plain text, or a sentence that says it is empty."""
     text = CONTROL.sub("", MOVES.sub("\n", read(log).decode(errors="ignore")))
     kept = [line.rstrip()[:WIDTH] for line in text.splitlines() if line.strip()][-lines:]
     if not kept:
@@ -37,7 +37,7 @@ def tail(log: Path, lines: int = TAIL) -> str:
 
 
 def read(log: Path, since: int = 0) -> bytes:
-    """Return what a log holds from a position on; nothing when there is no log."""
+    """Return a log from a position on, or nothing when there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(since)
@@ -47,12 +47,12 @@ def read(log: Path, since: int = 0) -> bytes:
 
 
 def size(log: Path) -> int:
-    """Return how long a log is by now, in bytes."""
+    """Return the present size of a log in bytes."""
     return log.stat().st_size if log.exists() else 0
 
 
 def attach(directory: Path) -> None:
-    """Connect this terminal with a machine's serial console until Ctrl-] or the machine's end."""
+    """Connect this terminal to a machine's serial console until Ctrl-] or the machine's end."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX) as console:
         console.connect(f"/proc/self/fd/{descriptor}/console.sock")

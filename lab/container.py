@@ -1,4 +1,4 @@
-"""Containers: an image's root under systemd-nspawn, with a network of their own. They share this kernel."""
+"""Containers: an image's root under systemd-nspawn, with a network of its own and this computer's kernel."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ DEBIAN_FRONTEND=noninteractive chroot "$root" \\
     apt-get --yes --quiet=2 purge 'linux-image-*' 'initramfs-tools*' 'grub-*' >&2
 """
 
-#: A shell script: replace the second tree by a copy of the first; the old one goes when the copy is whole.
+#: A shell script: replace tree $2 by a copy of $1; the old tree is removed only when the copy is complete.
 COPY = """
 set -eu
 mkdir -p "${2%/*}"
@@ -70,7 +70,7 @@ def start(state: State) -> None:
 
 
 def stop(state: State) -> None:
-    """End the container, whatever state it is in."""
+    """Stop the container: SIGTERM to its supervisor, then SIGKILL."""
     if state.running:
         as_root(["kill", str(state.process.pid)], "stop a container")
         if not state.process.gone_within(timeouts.seconds("POWER_OFF")):
@@ -79,7 +79,7 @@ def stop(state: State) -> None:
 
 
 def remove(state: State) -> None:
-    """Remove all of the machine."""
+    """Remove all files of the machine."""
     trees = [str(tree) for tree in (state.directory / "root", state.directory / "snapshots") if tree.exists()]
     if trees:
         as_root(["rm", "-rf", "--one-file-system", *trees], "remove a container's root")
@@ -87,24 +87,24 @@ def remove(state: State) -> None:
 
 
 def snapshot(state: State, label: str) -> None:
-    """Keep a copy of the root under a label; the container restarts meanwhile."""
-    _copy(state, state.directory / "root", _kept(state, label), f"saving {state.name} as {label}")
+    """Copy the root under a label; the container is stopped for it and started again."""
+    _copy(state, state.directory / "root", _snapshot(state, label), f"saving {state.name} as {label}")
 
 
 def revert(state: State, label: str) -> None:
-    """Put the root back to a label's and restart the container. Raises LabError when there is none."""
-    kept = _kept(state, label)
-    if not kept.exists():
+    """Restore the root from a label and restart the container. Raises LabError when the label is unknown."""
+    saved = _snapshot(state, label)
+    if not saved.exists():
         raise LabError(f"{state.name} has no snapshot {label!r}.")
-    _copy(state, kept, state.directory / "root", f"putting {state.name} back to {label}")
+    _copy(state, saved, state.directory / "root", f"putting {state.name} back to {label}")
 
 
-def _kept(state: State, label: str) -> Path:
+def _snapshot(state: State, label: str) -> Path:
     return state.directory / "snapshots" / label
 
 
 def _copy(state: State, source: Path, target: Path, what: str) -> None:
-    """Replace a tree by a copy of another, while nobody works in either."""
+    """Replace tree `target` by a copy of `source` while the container is stopped."""
     sync = access.ssh(state.directory, state.name, "sync")
     subprocess.run(sync, stdin=subprocess.DEVNULL, check=False)
     stop(state)

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Turn a fresh minimal root into a lab host, whichever kind it is going to be. mmdebstrap runs this outside of the
-# root, with the root's path as the one argument.
+# Turn a fresh minimal root into a lab host of either kind. mmdebstrap runs this as a customize hook: outside of
+# the root, whose path is the only argument.
 set -eu
 root=$1
 
-# Keys, name, addresses and apt's way to the archive are a machine's own; it gets them before its first boot
-# (container) or early in it (virtual machine).
+# Host keys, name, resolver and apt's proxy differ between machines: a container gets them before its first boot, a
+# virtual machine early in it, by this unit.
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf "$root"/etc/apt/apt.conf.d/99mmdebstrap
 : >"$root/etc/machine-id"
 cat >"$root/etc/systemd/system/uring-lab-identity.service" <<'UNIT'
@@ -34,31 +34,31 @@ Name=en*
 DHCP=ipv4
 UNIT
 
-# The user of every connection: a key, no password, sudo.
+# The only user: ssh key, no password, sudo.
 chroot "$root" useradd --create-home --shell /bin/bash lab
 echo 'lab ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/lab"
 chmod 0440 "$root/etc/sudoers.d/lab"
 
-# ssh by its service on every release: a socket unit would not know the service's address.
+# ssh.service on every release, instead of the socket unit that newer Ubuntu releases prefer.
 chroot "$root" systemctl --quiet enable ssh.service systemd-networkd.service uring-lab-identity.service
 chroot "$root" systemctl --quiet mask ssh.socket systemd-networkd-wait-online.service
 
-# Nothing that takes apt's and dpkg's locks behind the back of whoever works here.
+# No timer may hold apt's or dpkg's lock while the provisioning needs it.
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer man-db.timer dpkg-db-backup.timer
-# It looks for snapshots of LVM, of which there are none here: 20 s of every emulated boot.
+# They look for LVM snapshots, which do not exist here, and take 20 s of every emulated boot.
 chroot "$root" systemctl --quiet mask e2scrub_reap.service e2scrub_all.timer
 
-# A machine that is thrown away need not survive a power cut: 2 to 3 times less waiting for the disk.
+# A disposable machine need not survive a power cut; without fsync dpkg waits 2 to 3 times less for the disk.
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/uring-lab"
 echo 'Acquire::Languages "none";' >"$root/etc/apt/apt.conf.d/90uring-lab"
 echo 'man-db man-db/auto-update boolean false' | chroot "$root" debconf-set-selections
-# A GRUB that is upgraded goes to the place that the firmware looks at, too: the machine may lose its variables.
+# An upgraded GRUB is also installed to the removable path EFI/BOOT, because the machine may lose its EFI variables.
 echo 'grub-efi-amd64 grub2/force_efi_extra_removable boolean true' | chroot "$root" debconf-set-selections
-# Under emulation an initramfs with every driver, well compressed, takes five minutes.
+# Under emulation the default initramfs (every driver, strong compression) takes five minutes to make.
 printf 'MODULES=dep\nCOMPRESS=lz4\nCOMPRESSLEVEL=1\n' >"$root/etc/initramfs-tools/conf.d/uring-lab"
 
-# The serial console shows GRUB and every line of the kernel, which the watchdog of the lab waits for. An entry
-# more for each kernel, to recover by, makes every update-grub half as long again.
+# The serial console shows every line of the kernel: the lab waits for the first one. Without recovery entries
+# update-grub takes a third less time.
 sed -i \
     -e 's/^GRUB_TIMEOUT=.*/GRUB_TIMEOUT=1/' \
     -e 's/^GRUB_CMDLINE_LINUX_DEFAULT=.*/GRUB_CMDLINE_LINUX_DEFAULT=""/' \

@@ -1,4 +1,4 @@
-"""A bootable EFI disk out of a root's tar, without root, loop devices or mounts on this computer."""
+"""Make a bootable EFI disk from a root's tar, without root, loop devices or mounts on this computer."""
 
 import subprocess
 import tarfile
@@ -12,14 +12,14 @@ from lab.tool import need, run
 SCRIPT = Path(__file__).with_name("disk.sh")
 
 MIB = 1024 * 1024
-#: The EFI system partition: GRUB's program takes less than 1 MiB, FAT32 wants 33.
+#: The EFI system partition: GRUB takes less than 1 MiB, but FAT32 needs 33.
 ESP_MIB = 64
-#: The root file system. Sparse: it takes what is written. A kernel's debs and a build need about 3.
+#: The root file system, a sparse file. Kernel debs and a build need about 3 GiB.
 ROOT_MIB = 10 * 1024
-#: In front of the first partition, by custom, and at the end for the second partition table.
+#: Before the first partition (alignment), and at the end for the backup GPT.
 MARGIN_MIB = 1
 
-#: Offsets in a boot sector: the table of partitions that an MBR has there, and the signature behind it.
+#: Offsets in a boot sector of the MBR's partition table and of the signature behind it.
 PARTITION_TABLE, SIGNATURE = 446, 510
 
 
@@ -56,16 +56,17 @@ def _esp(pieces: Path, disk: Path, distribution: str) -> None:
     # Without -T mformat would take the whole disk for the partition; its unit is a sector of 512 bytes.
     _checked([need("mformat"), "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_MIB * MIB // 512), "::"])
     with disk.open("r+b") as file:
-        # mformat puts a table of partitions into the boot sector: to grub-probe, a disk within the disk.
+        # mformat writes a partition table into the boot sector, and grub-probe would take the partition for a
+        # disk: erase it.
         file.seek(MARGIN_MIB * MIB + PARTITION_TABLE)
         file.write(bytes(SIGNATURE - PARTITION_TABLE))
-    # By the second directory GRUB's package, up to 2.06, knows that it is to install itself when upgraded.
+    # GRUB's package, up to 2.06, runs grub-install on an upgrade only if EFI/<distribution> exists.
     _checked([need("mmd"), "-i", drive, "::EFI", "::EFI/BOOT", f"::EFI/{distribution}"])
     _checked([need("mcopy"), "-i", drive, "-", "::EFI/BOOT/BOOTX64.EFI"], program)
 
 
 def _root(pieces: Path, disk: Path) -> None:
-    """Copy the file system to its partition, and not the holes in it."""
+    """Copy the file system to its partition and leave blocks of zeros as holes."""
     offset = (MARGIN_MIB + ESP_MIB) * MIB
     empty = bytes(MIB)
     with tarfile.open(pieces) as tar, disk.open("r+b") as out:

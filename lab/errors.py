@@ -2,13 +2,13 @@
 
 
 class LabError(Exception):
-    """The lab itself failed: no image, no boot, no ssh. Says nothing about what was to be tested on it."""
+    """The lab itself failed: no image, no boot, no ssh. Not a failure of what is tested on it."""
 
-    #: EX_UNAVAILABLE of sysexits.h: told apart from the status of a failed test.
+    #: EX_UNAVAILABLE of sysexits.h, to tell it from the status of a failed test.
     exit_status = 69
 
 
 class UsageError(LabError):
-    """The request makes no sense as it was put; nothing was done."""
+    """Wrong usage; nothing was done."""
 
     exit_status = 2

@@ -1,4 +1,4 @@
-"""What makes a machine of an image: its name, its host key, who may enter, and its way to the archive."""
+"""What turns an image into one machine: its name, host key, authorized user key, resolver and apt proxy."""
 
 import io
 import subprocess
@@ -9,16 +9,16 @@ from pathlib import Path
 from lab.archive import apt_settings
 from lab.tool import need
 
-#: How the guest of a user-mode network (QEMU's, slirp4netns's) reaches this computer, and its resolver.
+#: In a user-mode network (QEMU's, slirp4netns's): the addresses of this computer and of the resolver.
 GATEWAY = "10.0.2.2"
 RESOLVER = "10.0.2.3"
 
-#: The user and group of `lab` in every image: the first ordinary one.
+#: Uid and gid of the user `lab` in every image: the first that useradd gives.
 LAB = 1000
 
 
 def create(directory: Path, name: str) -> None:
-    """Make the user's key pair, the host's, and `identity.tar`, which the machine unpacks over its root.
+    """Make the user's key pair, the host's key pair, and `identity.tar`, which is unpacked over the root.
 
     Leaves id_ed25519, id_ed25519.pub, host_key.pub and identity.tar in the directory.
     """
@@ -33,7 +33,7 @@ def create(directory: Path, name: str) -> None:
             "etc/apt/apt.conf.d/91uring-lab-controller": (apt_settings(GATEWAY), 0o644, 0),
             "etc/ssh/ssh_host_ed25519_key.pub": (host, 0o644, 0),
             "home/lab/.ssh/authorized_keys": (user, 0o600, LAB),
-            # Last: the unit that unpacks this takes it for the sign that it has done so.
+            # Last, because uring-lab-identity.service takes this file to mean that all were unpacked.
             "etc/ssh/ssh_host_ed25519_key": (private.read_text(), 0o600, 0),
         }
     (directory / "host_key.pub").write_text(host)
@@ -51,7 +51,7 @@ def create(directory: Path, name: str) -> None:
 
 
 def _key_pair(path: Path, comment: str) -> str:
-    """Make a key pair without a pass phrase, and return the public one's line."""
+    """Make a key pair without a passphrase and return the public key's line."""
     command = [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
     subprocess.run(command, check=True)
     return path.with_name(f"{path.name}.pub").read_text()

@@ -1,7 +1,7 @@
-"""Images: a root as a tar, for both kinds of machine, and a disk made of it, for virtual machines.
+"""Images: a root as a tar, for both kinds of machine, and a disk made from it, for virtual machines.
 
-An image is cached under a hash of all that it is made of. The archive's state of the day is no part of that:
-bringing a host up to date is a step of the provisioning.
+An image is cached under a hash of its inputs. The archive's package versions are not among them: updating the
+host is a step of the provisioning.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from lab.tool import need, run
 
 CUSTOMIZE = Path(__file__).with_name("customize.sh")
 
-#: To be raised when the code here or in disk.py begins to make something else of the same inputs.
+#: Raise it when a change here or in disk.py makes a different image from the same inputs.
 FORMAT = 3
 
-#: What a host has before anybody works on it: an ordinary server's minimum, and Ansible's needs.
+#: What a host has to begin with: a minimal server, and what Ansible needs.
 PACKAGES = (
     "systemd",
     "systemd-sysv",
@@ -43,18 +43,18 @@ PACKAGES = (
 
 
 def root(suite: archive.Suite) -> Path:
-    """Return a release's root as a tar, built first when there is none. Raises LabError when that fails."""
+    """Return a release's root as a tar, built if missing. Raises LabError when that fails."""
     return _cached(suite, "root.tar", lambda directory: _build_root(suite, directory))
 
 
 def disk_image(suite: archive.Suite) -> Path:
-    """Return a release's bootable disk, built first when there is none. Raises LabError when that fails."""
+    """Return a release's bootable disk, built if missing. Raises LabError when that fails."""
     root_tar = root(suite)
     return _cached(suite, "disk.raw", lambda directory: _build_disk(suite, root_tar, directory))
 
 
 def key(suite: archive.Suite, sources: list[str]) -> str:
-    """Return a hash of everything that an image is made of."""
+    """Return a hash of an image's inputs."""
     inputs = {
         "format": FORMAT,
         "suite": suite.name,
@@ -68,7 +68,7 @@ def key(suite: archive.Suite, sources: list[str]) -> str:
 
 
 def _cached(suite: archive.Suite, name: str, build: Callable[[Path], None]) -> Path:
-    """Return a file of an image, built in a directory of its own and then renamed: never half a file."""
+    """Return a file of an image, built in a temporary directory and then renamed, so that it is complete."""
     sources = archive.sources(suite, archive.trusted_targets())
     image = paths.cache() / "images" / f"{suite.name}-{key(suite, sources)}"
     wanted = image / name
@@ -77,7 +77,7 @@ def _cached(suite: archive.Suite, name: str, build: Callable[[Path], None]) -> P
     partial = image / f"{name}.partial"
     with lock.held(partial):
         try:
-            # Whoever held the lock before may have built it; or been killed, and left something.
+            # The previous holder of the lock may have built it, or been killed and left a part of it.
             if not wanted.exists():
                 _empty(partial)
                 build(partial)
@@ -117,12 +117,12 @@ def _build_root(suite: archive.Suite, directory: Path) -> None:
 
 
 def _bootstrap() -> list[str]:
-    """Return mmdebstrap as root where we are root, else in a user namespace; its mounts are its own."""
+    """Return the mmdebstrap command: in a user namespace, or as root in a mount namespace of its own."""
     if os.geteuid() == 0:
         return [need("unshare"), "--mount", need("mmdebstrap"), "--mode=root"]
     return [need("mmdebstrap"), "--mode=unshare"]
 
 
 def _build_disk(suite: archive.Suite, root_tar: Path, directory: Path) -> None:
-    with phase(f"making a disk of the root of {suite.name}"):
+    with phase(f"making a disk from the root of {suite.name}"):
         disk.build(root_tar, directory, suite.origin.lower())

@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives: one exception for all of them, and none while we tidy up."""
+"""SIGINT, SIGTERM and SIGHUP: one exception for all of them, and none during clean-up."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def as_exception() -> None:
-    """Let the first signal that asks us to end raise KeyboardInterrupt, and ignore all after it.
+    """Let the first of these signals raise KeyboardInterrupt, and ignore all after it.
 
-    An impatient second Ctrl-C must not leave behind what the first one is clearing away.
+    A second Ctrl-C must not interrupt the clean-up that the first one began.
     """
     for number in SIGNALS:
         signal.signal(number, _raise_once)
@@ -27,7 +27,7 @@ def _raise_once(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold these signals back for a moment: while something is started, until it is known what to end."""
+    """Defer these signals while a process is started, until its pid is recorded and clean-up can end it."""
     arrived: list[int] = []
     with _handled_by(lambda number, frame: arrived.append(number)):
         yield
@@ -37,14 +37,14 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Ignore these signals for a while; for callers of the package who have their own way with them."""
+    """Ignore these signals during clean-up, also when the caller has its own handlers."""
     with _handled_by(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def _handled_by(handler: signal.Handlers | Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    # Python hears of signals in its main thread alone.
+    # Python handles signals only in the main thread.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A lock on a directory: it ends with the process that holds it, and leaves no file behind."""
+"""A lock on a directory (flock): it ends with the process that holds it, and leaves no file behind."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from lab.progress import say
 
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Hold the directory, made if missing, waiting for whoever else does.
+    """Lock the directory, made if missing; wait while another process holds the lock.
 
     The holder may rename or remove the directory; a waiter then starts over with a new one of that name.
     """
@@ -23,7 +23,7 @@ def held(directory: Path) -> Iterator[None]:
             continue
         try:
             _wait(descriptor, directory)
-            if _is_still(descriptor, directory):
+            if _unchanged(descriptor, directory):
                 yield
                 return
         finally:
@@ -38,10 +38,11 @@ def _wait(descriptor: int, directory: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _is_still(descriptor: int, directory: Path) -> bool:
+def _unchanged(descriptor: int, directory: Path) -> bool:
+    """Return whether the path still names the directory that was locked."""
     try:
-        there = directory.stat()
+        present = directory.stat()
     except FileNotFoundError:
         return False
-    ours = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+    locked = os.fstat(descriptor)
+    return (present.st_dev, present.st_ino) == (locked.st_dev, locked.st_ino)

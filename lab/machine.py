@@ -1,4 +1,4 @@
-"""Lab hosts, whichever kind: make, find, save, put back, remove."""
+"""Lab hosts of either kind: make, find, snapshot, revert, remove."""
 
 import shutil
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ KINDS: dict[str, ModuleType] = {"vm": vm, "container": container}
 
 @dataclass(frozen=True)
 class Machine:
-    """A lab host and the files that lead to it."""
+    """A lab host and the files to reach it by."""
 
     name: str
     kind: str
     suite: str
     directory: Path
-    #: Whether it runs, at the time of the question.
+    #: Whether it ran when this was made.
     running: bool
 
     @property
@@ -32,16 +32,17 @@ class Machine:
 
     @property
     def ssh_config(self) -> Path:
-        """A configuration for `ssh -F` that knows the host by its name."""
+        """A configuration for `ssh -F` with an alias of the machine's name."""
         return self.directory / "ssh_config"
 
 
 def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> Machine:
-    """Bring a machine up, made first where there is none, and return when ssh answers.
+    """Bring a machine up, made if missing, and return when ssh answers.
 
-    `kind` (vm or container) and `suite` default to what the machine is, or else to vm and to this computer's
-    own release. Interrupted, it leaves a new machine not at all and an older one switched off.
-    Raises UsageError when a machine of that name is of another kind or suite, LabError when none comes up.
+    `kind` (vm or container) and `suite` default to those of the existing machine, for a new one to vm and
+    this computer's own release. When interrupted, a new machine is removed and an existing one is stopped.
+    Raises UsageError when a machine of that name has another kind or suite, LabError when it does not come
+    up.
     """
     if kind is not None and kind not in KINDS:
         raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
@@ -53,24 +54,24 @@ def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> 
             state = states.State(directory, name, kind or "vm", (release or archive.suite()).name)
             _make(state)
         else:
-            _same(state, kind, release.name if release else None)
-            _wake(state)
+            _check_same(state, kind, release.name if release else None)
+            _restart_if_needed(state)
     return _machine(state)
 
 
 def get(name: str = "lab") -> Machine:
-    """Return a machine that exists, running or not. Raises UsageError when there is none of that name."""
+    """Return an existing machine, running or not. Raises UsageError when there is none of that name."""
     return _machine(_existing(name))
 
 
 def all_machines() -> list[Machine]:
-    """Return every machine of this user, by name."""
+    """Return every machine of this user, sorted by name."""
     found = [states.load(directory) for directory in sorted(paths.machines().glob("*/"))]
     return [_machine(state) for state in found if state]
 
 
 def down(name: str = "lab") -> bool:
-    """Remove a machine with all that is its own. Returns False when there was none."""
+    """Remove a machine with all its files. Returns False when there was none."""
     directory = paths.machine(name)
     if not directory.exists():
         return False
@@ -85,7 +86,7 @@ def down(name: str = "lab") -> bool:
 
 
 def snapshot(name: str, label: str) -> None:
-    """Save a running machine under a label, in place of an older snapshot of that label."""
+    """Save a running machine under a label; an older snapshot of that label is replaced."""
     with lock.held(_running(name, label).directory):
         state = _running(name, label)
         KINDS[state.kind].snapshot(state, label)
@@ -108,12 +109,12 @@ def _make(state: states.State) -> None:
         with shielded():
             KINDS[state.kind].stop(state)
             if isinstance(error, LabError):
-                _keep_console(state)
+                _save_console(state)
             KINDS[state.kind].remove(state)
         raise
 
 
-def _wake(state: states.State) -> None:
+def _restart_if_needed(state: states.State) -> None:
     if state.running and _answers(state):
         say(f"{state.name} is up already")
         return
@@ -128,7 +129,7 @@ def _wake(state: states.State) -> None:
 
 
 def _answers(state: states.State) -> bool:
-    """Return whether a running machine answers, given the time for a boot: it may be in the midst of one."""
+    """Return whether a running machine answers within the time of a boot, since it may be booting now."""
     if access.answers(state.directory, state.name, state.port):
         return True
     try:
@@ -147,7 +148,7 @@ def _start(state: states.State) -> None:
     KINDS[state.kind].start(state)
 
 
-def _same(state: states.State, kind: str | None, suite: str | None) -> None:
+def _check_same(state: states.State, kind: str | None, suite: str | None) -> None:
     if kind in (None, state.kind) and suite in (None, state.suite):
         return
     raise UsageError(
@@ -156,7 +157,7 @@ def _same(state: states.State, kind: str | None, suite: str | None) -> None:
     )
 
 
-def _keep_console(state: states.State) -> None:
+def _save_console(state: states.State) -> None:
     log = state.directory / "console.log"
     if log.exists():
         kept = state.directory.parent.parent / f"{state.name}.console.log"

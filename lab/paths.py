@@ -1,4 +1,4 @@
-"""Where the lab keeps its things (XDG base directories), and what a machine may be called."""
+"""The lab's directories (XDG base directories), and the names that a machine may have."""
 
 import os
 import re
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from lab.errors import UsageError
 
-#: A name becomes a host name, a directory, an ssh alias and an Ansible inventory host: what all of them take.
+#: Valid as a host name, a directory, an ssh alias and an Ansible inventory host.
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 def cache() -> Path:
-    """Return the directory of what can be made again: images, and the verdict on the accelerator."""
+    """Return the cache directory: images, and the choice of the accelerator."""
     return _base("XDG_CACHE_HOME", ".cache") / "uring-lab"
 
 
@@ -23,7 +23,7 @@ def machines() -> Path:
 def machine(name: str) -> Path:
     """Return the directory of one machine, whether it exists or not.
 
-    Raises UsageError when the name could not be a host's.
+    Raises UsageError when the name is not valid.
     """
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -34,6 +34,6 @@ def machine(name: str) -> Path:
 
 
 def _base(variable: str, default: str) -> Path:
-    """Return the directory a variable of the XDG specification names; it says to ignore relative ones."""
+    """Return the directory that an XDG variable names, or the default for a relative path, as specified."""
     value = Path(os.environ.get(variable, ""))
     return value if value.is_absolute() else Path.home() / default

@@ -1,4 +1,4 @@
-"""Root, for the few things of a container that need it: asked for by sudo, and said."""
+"""Root by sudo, for the few steps of a container that need it; the user is told why."""
 
 import os
 import subprocess
@@ -10,9 +10,9 @@ from lab.tool import need
 
 
 def as_root(command: list[str], why: str) -> None:
-    """Run a command as root, by sudo where we are not. `why` completes "root is needed to …".
+    """Run a command as root, by sudo if needed. `why` completes "root is needed to …".
 
-    Raises LabError when sudo does not let us, or the command fails.
+    Raises LabError when sudo refuses or the command fails.
     """
     if os.geteuid() != 0:
         command = [*_sudo(why), *command]

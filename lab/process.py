@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them, and are known again by later ones."""
+"""Processes that outlive the command which started them; later commands identify them reliably."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process by its number, its start in ticks since boot, and that boot: numbers alone are used again."""
+    """A process by its pid, its start time in ticks since boot, and the boot id, because pids are reused."""
 
     pid: int
     start: int
@@ -17,14 +17,14 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> "Process":
-        """Return the process that has this number now. Raises ProcessLookupError when there is none."""
+        """Return the process that has this pid now. Raises ProcessLookupError when there is none."""
         stat = _stat(pid)
         if stat is None:
             raise ProcessLookupError(pid)
         return cls(pid=pid, start=stat[1], boot=boot_id())
 
     def alive(self) -> bool:
-        """Return whether it still runs. One that has ended and was not waited for does not."""
+        """Return whether it still runs. A zombie does not."""
         stat = _stat(self.pid)
         if stat is None or self.boot != boot_id():
             return False
@@ -32,7 +32,7 @@ class Process:
         return start == self.start and letter not in "ZX"
 
     def end(self, patience: float = 5) -> None:
-        """Ask it to end, and after `patience` seconds make it. Returns when it is gone."""
+        """End it by SIGTERM, after `patience` seconds by SIGKILL. Returns when it is gone."""
         for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 60)):
             if not self.alive():
                 return
@@ -47,7 +47,7 @@ class Process:
         return not self.alive()
 
     def as_dict(self) -> dict[str, int | str]:
-        """Return it as plain data, for a file."""
+        """Return it as plain data, for machine.json."""
         return asdict(self)
 
 
@@ -59,7 +59,7 @@ def boot_id() -> str:
 def _stat(pid: int) -> tuple[str, int] | None:
     """Return a process's state letter and start time, proc(5), or None when there is no such process."""
     try:
-        # The second field is the program's name in brackets, and may hold spaces and brackets.
+        # The second field is the program's name in parentheses, and may contain spaces and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None

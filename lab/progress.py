@@ -1,4 +1,4 @@
-"""What a person who waits sees: a line when a phase starts, signs of life, a line when it ends."""
+"""Progress messages: a line when a phase starts, a line now and then, a line when it ends."""
 
 import sys
 import threading
@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds between two signs of life of a phase.
+#: Seconds between two progress lines of a phase.
 HEARTBEAT = 20
 
 
 def say(message: str) -> None:
-    """Print one line for a person, on stderr: stdout belongs to results."""
+    """Print one line on stderr; stdout is for results."""
     print(f"lab: {message}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def phase(what: str) -> Iterator[Callable[[str], None]]:
-    """Announce a phase and say how long it took.
+    """Announce a phase and print how long it took.
 
-    Yields a function that takes the latest detail, to be shown with the next sign of life.
+    Yields a function that takes the latest detail, shown in the next progress line.
     """
     started = time.monotonic()
     latest = [""]

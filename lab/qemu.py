@@ -1,4 +1,4 @@
-"""QEMU: its command line, and its monitor."""
+"""QEMU: its command line and its monitor (QMP)."""
 
 import asyncio
 import os
@@ -11,26 +11,26 @@ from lab import accelerator
 from lab.errors import LabError
 from lab.tool import need
 
-#: Firmware and the empty store of its variables, newest packaging first.
+#: The firmware and the template of its variable store, newest packaging first.
 FIRMWARE = (
     (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")),
     (Path("/usr/share/OVMF/OVMF_CODE.fd"), Path("/usr/share/OVMF/OVMF_VARS.fd")),
 )
 
-#: Enough for a kernel's initramfs and two compilers side by side.
+#: Enough to make an initramfs, and for two compilers in parallel.
 MEMORY_MIB = 2048
 
-#: The machine's disk, and what the monitor calls it.
-#: unsafe: the disk of a machine that is thrown away need not survive a power cut of this computer.
+#: The machine's disk and its node name in the monitor.
+#: cache=unsafe: the disk of a disposable machine need not survive a power cut of this computer.
 DISK = "file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"
 OVERLAY = "overlay"
 
-#: A socket that QEMU listens on, without waiting for anybody.
+#: QEMU listens on the socket and does not wait for a client.
 SERVER = "server=on,wait=off"
 
 
 def firmware() -> tuple[Path, Path]:
-    """Return the firmware's code and the template of its variables. Raises LabError when neither is there."""
+    """Return the firmware's code and variable template. Raises LabError when they are not installed."""
     for code, variables in FIRMWARE:
         if code.exists() and variables.exists():
             return code, variables
@@ -40,7 +40,7 @@ def firmware() -> tuple[Path, Path]:
 def command(name: str, port: int, chosen: accelerator.Accelerator) -> list[str]:
     """Return QEMU's command line, to be run in the machine's directory.
 
-    Its paths are relative to that: a socket's may have 108 characters at most, and a home's can be longer.
+    Its paths are relative to it, because a socket's path may have at most 108 characters.
     """
     code, _ = firmware()
     return [
@@ -55,7 +55,7 @@ def command(name: str, port: int, chosen: accelerator.Accelerator) -> list[str]:
         *["-netdev", f"user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:{port}-:22"],
         *["-device", "virtio-net-pci,netdev=net,romfile="],
         *["-device", "virtio-rng-pci"],
-        # Resets a guest whose kernel stands still, where that kernel has the driver and somebody feeds it.
+        # A watchdog: resets a guest that hangs, if its kernel has the driver and a program feeds it.
         *["-device", "i6300esb"],
         *["-chardev", f"socket,id=serial,path=console.sock,{SERVER},logfile=console.log,logappend=on"],
         *["-serial", "chardev:serial"],
@@ -65,17 +65,17 @@ def command(name: str, port: int, chosen: accelerator.Accelerator) -> list[str]:
 
 
 def save(directory: Path, label: str, limit: float) -> None:
-    """Save the running machine, memory and disk, under a label; an older one of that label is replaced.
+    """Save the running machine, memory and disk, under a label; an older snapshot of it is replaced.
 
-    Raises LabError when QEMU cannot, or does not within `limit` seconds.
+    Raises LabError when QEMU cannot do it, or not within `limit` seconds.
     """
     asyncio.run(_jobs(directory, ["snapshot-delete", "snapshot-save"], label, limit))
 
 
 def load(directory: Path, label: str, limit: float) -> None:
-    """Put the running machine back to a label.
+    """Revert the running machine to a label.
 
-    Raises LabError when there is none, or QEMU does not do it within `limit` seconds.
+    Raises LabError when there is no such label, or QEMU does not do it within `limit` seconds.
     """
     asyncio.run(_jobs(directory, ["snapshot-load"], label, limit))
 
@@ -90,7 +90,7 @@ async def _jobs(directory: Path, verbs: list[str], label: str, limit: float) -> 
             for verb in verbs:
                 await asyncio.wait_for(_job(client, verb, label), limit)
         finally:
-            # A machine that was stopped for a snapshot that does not exist stays so.
+            # A failed snapshot-load leaves the machine paused.
             await client.execute("cont")
             await client.disconnect()
     except ExecuteError as error:
@@ -104,7 +104,7 @@ async def _jobs(directory: Path, verbs: list[str], label: str, limit: float) -> 
 
 
 async def _job(client: QMPClient, verb: str, label: str) -> None:
-    """Run one job to its end. Raises LabError with QEMU's words when it fails."""
+    """Run one job to its end. Raises LabError with QEMU's message when it fails."""
     job = f"{verb}-{uuid.uuid4().hex[:8]}"
     arguments: dict[str, object] = {"job-id": job, "tag": label, "devices": [OVERLAY]}
     if verb != "snapshot-delete":

@@ -13,9 +13,9 @@ from lab.tool import need
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """Make a directory where every user may put things, and remove it with all that was put there.
+    """Make a directory that every user may write to, and remove it with its contents afterwards.
 
-    Programs find it by TMPDIR. They tidy up behind themselves, but not when they are killed.
+    It is meant as TMPDIR of a program: one that is killed leaves files behind.
     """
     made = Path(tempfile.mkdtemp(prefix="uring-lab-"))
     made.chmod(0o1777)
@@ -25,7 +25,7 @@ def directory() -> Iterator[Path]:
         with shielded():
             left = [str(path) for path in made.iterdir()]
             if left:
-                # What belongs to the namespace's root only that root can remove.
+                # Files of the namespace's root can be removed only by that root.
                 helper = [need("mmdebstrap"), "--unshare-helper", "rm", "-rf", "--one-file-system", *left]
                 subprocess.run(helper, capture_output=True, start_new_session=True, check=False)
             shutil.rmtree(made, ignore_errors=True)

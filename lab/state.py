@@ -1,4 +1,4 @@
-"""What the lab remembers of a machine, in `machine.json` in the machine's directory."""
+"""The state of a machine, stored as `machine.json` in the machine's directory."""
 
 import json
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ FILE = "machine.json"
 
 @dataclass
 class State:
-    """A machine as it was left by the last command about it."""
+    """A machine as the last lab command left it."""
 
     directory: Path
     name: str
     kind: str
     suite: str
     port: int = 0
-    #: Path of what its disk or root was made of.
+    #: Path of the image that its disk or root was made from.
     image: str = ""
     #: QEMU, or the supervisor of a container.
     process: Process | None = None
@@ -31,7 +31,7 @@ class State:
         return self.process is not None and self.process.alive()
 
     def save(self) -> None:
-        """Write it to its file, whole or not at all."""
+        """Write it to its file atomically."""
         data = {
             "name": self.name,
             "kind": self.kind,
@@ -47,7 +47,7 @@ class State:
 
 
 def load(directory: Path) -> State | None:
-    """Return what is remembered of the machine in a directory; None when there is no machine.
+    """Return the state of the machine in a directory, or None when there is no machine.
 
     Raises LabError, with the remedy, when the file cannot be read.
     """

@@ -1,12 +1,12 @@
 """Supervises one container: boots it, gives it a network, boots it again when it reboots. Runs as root.
 
-A program of its own, without the rest of the package: started by root's Python, it takes what is in this file
-and the standard library. It puts itself into the background once its number is in `supervisor.pid`.
+A separate program that uses only the standard library, not the rest of the package, because root runs it. It
+daemonizes, and its starter returns once its pid is in `supervisor.pid`.
 
-Everything of the container lives in namespaces whose first process dies with the supervisor: however
-that ends, the kernel removes processes, mounts and network. Only the control groups are left to be tidied up.
+Everything of the container is in namespaces whose first process dies with the supervisor: however that ends,
+the kernel removes processes, mounts and network. Only the control groups have to be removed.
 
-Arguments: the container's name, its directory, the port of the loopback address that leads to its ssh.
+Arguments: the container's name, its directory, the port of the loopback address that is forwarded to its ssh.
 """
 
 import json
@@ -21,27 +21,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-#: How systemd-nspawn --keep-unit ends when the container wants to be booted again.
+#: Exit status of systemd-nspawn --keep-unit when the container asks for a reboot.
 REBOOT = 133
 #: The address that slirp4netns gives a container.
 ADDRESS = "10.0.2.100"
-#: Seconds for the network's helper to get ready.
+#: Seconds that slirp4netns has to get ready.
 PATIENCE = 10
 #: Kills a child when its parent dies.
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
-#: What nspawn withholds that a host has: io_uring, which its filter of system calls does not know on older
-#: releases, and its own network's administration, which sandboxes with a network of their own need.
+#: What nspawn withholds by default: io_uring, which the system call filter of older releases does not know,
+#: and CAP_NET_ADMIN, which sandboxes with PrivateNetwork= need.
 RIGHTS = (
     "--system-call-filter=io_uring_setup io_uring_enter io_uring_register",
     "--capability=CAP_NET_ADMIN",
 )
 
-#: The signals that told us to end.
+#: Filled by the handler of SIGTERM.
 asked_to_end: list[int] = []
 
 
 def main() -> None:
-    """Keep the container until it powers off or we are told to end."""
+    """Run the container until it powers off or SIGTERM arrives."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     name, directory, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -51,7 +51,8 @@ def main() -> None:
     os.setsid()
     os.chdir(directory)
     _redirect(directory / "console.log")
-    # A mark, which every wait looks at: an exception could come in the midst of starting a process.
+    # The handler only records the signal, and every wait checks it: an exception could come while a process
+    # is being started.
     signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.append(number))
     groups = _join_groups(name)
     try:
@@ -77,18 +78,18 @@ def _publish(pid_file: Path) -> None:
 
 
 def _boot(name: str, port: int) -> int:
-    """Boot the container once, and return the status that systemd-nspawn ends with."""
+    """Boot the container once and return systemd-nspawn's exit status."""
     command = [
         *TIED,
         *["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"],
         *["systemd-nspawn", "--quiet", "--directory=root", f"--machine={name}", f"--hostname={name}"],
-        # Neither systemd nor systemd-machined need run on this computer.
+        # Works without systemd and systemd-machined on this computer.
         *["--register=no", "--keep-unit", "--settings=no"],
         *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"],
         *RIGHTS,
         "--boot",
     ]
-    # The unified hierarchy whatever this computer has: newer releases refuse to boot under the old one.
+    # cgroup v2 whatever this computer has: newer releases refuse to boot with v1.
     environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
     guest = subprocess.Popen(command, env=environment)
     network = None
@@ -107,7 +108,7 @@ def _boot(name: str, port: int) -> int:
 
 
 def _connect(pid: int, port: int) -> subprocess.Popen:
-    """Give a process's network namespace a way out, and its port 22 a way in from this computer."""
+    """Give a process's network namespace a way out, and forward `port` of this computer to its port 22."""
     api = Path("slirp.sock")
     api.unlink(missing_ok=True)
     command = [*TIED, "slirp4netns", "--configure", "--mtu=65520", "--api-socket", str(api), str(pid), "eth0"]
@@ -122,12 +123,12 @@ def _connect(pid: int, port: int) -> subprocess.Popen:
         connection.shutdown(socket.SHUT_WR)
         answer = json.loads(connection.recv(4096))
     if "error" in answer:
-        raise SystemExit(f"slirp4netns cannot lead port {port} to the container: {answer['error']}")
+        raise SystemExit(f"slirp4netns cannot forward port {port} to the container: {answer['error']}")
     return network
 
 
 def _join_groups(name: str) -> list[Path]:
-    """Move into control groups of our own, in every hierarchy where the container makes some."""
+    """Move into a control group of our own in every hierarchy that the container uses."""
     top = Path("/sys/fs/cgroup")
     candidates = [top, top / "systemd", top / "unified"]
     groups = [parent / f"uring-lab-{name}" for parent in candidates if (parent / "cgroup.procs").exists()]
@@ -138,7 +139,7 @@ def _join_groups(name: str) -> list[Path]:
 
 
 def _remove_groups(groups: list[Path]) -> None:
-    """Leave our control groups and remove them; what has just been killed may hold them a moment longer."""
+    """Leave our control groups and remove them; processes just killed may occupy them a moment longer."""
     for group in groups:
         (group.parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
         until = time.monotonic() + PATIENCE
@@ -154,13 +155,13 @@ def _removed(group: Path) -> bool:
 
 
 def _wait_until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait for something. Raises SystemExit when it does not come, or we are asked to end meanwhile."""
+    """Wait until `condition` holds. Raises SystemExit when it takes too long or SIGTERM arrives."""
     until = time.monotonic() + patience
     while not condition():
         if asked_to_end:
             raise SystemExit(0)
         if time.monotonic() > until:
-            raise SystemExit(f"the container's supervisor waited {patience} s for nothing")
+            raise SystemExit(f"the container's supervisor waited {patience} s in vain")
         time.sleep(0.02)
 
 

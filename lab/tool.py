@@ -1,4 +1,4 @@
-"""Running another program to its end, such that an interruption of ours ends it and all its children."""
+"""Run another program; an interruption ends it and all its children."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from typing import IO
 from lab.errors import LabError
 from lab.interrupt import shielded
 
-#: Lines of a failed program's own words that an error repeats.
+#: Lines of a failed program's stderr that the error message shows.
 TAIL = 15
 
 
@@ -27,9 +27,9 @@ def run(
 ) -> None:
     """Run a program to its end.
 
-    The program has a session of its own. On Ctrl-C it hears of it from us, once, and has the time to tidy up.
-    `note` is called with every line it writes to stderr; `scratch` is where it puts its temporary files.
-    Raises LabError with its last words when it fails or does not exist.
+    The program runs in its own session: on Ctrl-C we send it one SIGTERM and wait until it has cleaned up.
+    `note` is called with every line it writes to stderr; `scratch` is its TMPDIR.
+    Raises LabError with the end of its stderr when it fails, or when it does not exist.
     """
     said: deque[str] = deque(maxlen=TAIL)
     try:
@@ -61,7 +61,7 @@ def run(
 
 def need(program: str) -> str:
     """Return the full path of a program. Raises LabError with the remedy when it is not installed."""
-    # An unprivileged user's PATH does not hold the system administrator's programs.
+    # An unprivileged user's PATH lacks the sbin directories.
     path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     if path is None:
         raise missing(program)

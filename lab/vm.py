@@ -1,4 +1,4 @@
-"""Virtual machines: an overlay over an image's disk, and a QEMU that outlives the command behind it."""
+"""Virtual machines: an overlay over an image's disk, and a QEMU that outlives the command that starts it."""
 
 import shutil
 import subprocess
@@ -15,21 +15,21 @@ from lab.tool import need
 
 
 class SilentKernelError(LabError):
-    """The kernel did not say a word within its time; under KVM, that is taken for KVM's fault."""
+    """The kernel printed nothing in time; under KVM, KVM is assumed to be the cause."""
 
 
 def create(state: State, suite: archive.Suite) -> None:
-    """Make the machine's disk and its firmware's variables."""
+    """Make the machine's disk and its store of EFI variables."""
     backing = image.disk_image(suite)
     state.image = str(backing)
     _, variables = qemu.firmware()
     _qemu_img("create", "-f", "qcow2", "-b", str(backing), "-F", "raw", str(state.directory / "disk.qcow2"))
-    # qcow2, so that QEMU's snapshots do not stumble over a writable drive that cannot have any.
+    # qcow2, because QEMU refuses snapshots when any writable drive does not support them.
     _qemu_img("convert", "-O", "qcow2", str(variables), str(state.directory / "vars.qcow2"))
 
 
 def start(state: State) -> None:
-    """Power on and wait for ssh. A silent kernel under KVM gets a second try, under emulation."""
+    """Power on and wait for ssh. If the kernel prints nothing under KVM, try again under emulation."""
     if not Path(state.image).exists():
         raise LabError(
             f"The image under {state.name}'s disk is gone ({state.image}). Make the machine anew: "
@@ -49,24 +49,24 @@ def start(state: State) -> None:
 
 
 def stop(state: State) -> None:
-    """Pull the plug."""
+    """Power off at once, without a shutdown."""
     if state.process:
         state.process.end()
 
 
 def remove(state: State) -> None:
-    """Remove all of the machine."""
+    """Remove all files of the machine."""
     shutil.rmtree(state.directory)
 
 
 def snapshot(state: State, label: str) -> None:
-    """Save the running machine, memory and all, under a label."""
+    """Save the running machine, memory and disk, under a label."""
     with phase(f"saving {state.name} as {label}"):
         qemu.save(state.directory, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
 
 
 def revert(state: State, label: str) -> None:
-    """Put the running machine back to a label, and its clock to now."""
+    """Revert the running machine to a label, and set its clock to the present time."""
     with phase(f"putting {state.name} back to {label}"):
         qemu.load(state.directory, label, timeouts.seconds("SNAPSHOT", emulated=state.emulated))
         wait(state)
@@ -93,7 +93,7 @@ def _power_on(state: State, chosen: accelerator.Accelerator) -> subprocess.Popen
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            # Neither a later command's Ctrl-C nor the end of this terminal is meant for it.
+            # QEMU must survive Ctrl-C and the end of this terminal.
             start_new_session=True,
         )
         state.process = Process.of(process.pid)
@@ -118,7 +118,7 @@ def _wait_for_kernel(state: State, log: Path, since: int, process: subprocess.Po
 def wait(state: State, since: int | None = None, process: subprocess.Popen | None = None) -> None:
     """Wait until a command can be run by ssh.
 
-    `since` is the position in the console's log from where on trouble counts (default: from now on).
+    Failures in the console's log count from position `since` on (default: its present end).
     Raises LabError, with the end of the console, when the machine dies, panics or takes too long.
     """
     log = state.directory / "console.log"
@@ -139,7 +139,7 @@ def _fail_if_lost(state: State, log: Path, since: int, process: subprocess.Popen
     stuck = console.STUCK.search(console.read(log, since))
     if stuck:
         raise LabError(f"{state.name}: {stuck[0].decode(errors='replace').strip()}. {console.tail(log)}")
-    # poll() besides: as long as nobody waits for our own child, it stays in the list of processes.
+    # poll() reaps our own child when it has ended, and gives its exit status.
     if (process is None or process.poll() is None) and state.running:
         return
     said = (state.directory / "qemu.log").read_text(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""What Ansible makes of a role's variables: a play on this computer that puts what it finds into a fact."""
+"""Runs a play on this computer, to see what Ansible makes of a role's variables."""
 
 import json
 import os
@@ -12,16 +12,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def found(directory, tasks, cases, vars_files=()):
-    """Run tasks over cases and return what they have put into the fact `found`: one run for all of them.
+    """Run tasks over all cases in one play, and return the fact `found` that they set.
 
     Args:
-        directory: an empty one to work in.
+        directory: an empty directory to work in.
         tasks: the play's tasks, in YAML; `cases` is what they loop over.
         cases: a dictionary.
         vars_files: files of variables for the play.
 
     """
-    keep = {
+    save = {
         "ansible.builtin.copy": {
             "content": "{{ found | to_json }}",
             "dest": f"{directory}/found.json",
@@ -32,7 +32,7 @@ def found(directory, tasks, cases, vars_files=()):
         "hosts": "localhost",
         "gather_facts": False,
         "vars_files": [str(file) for file in vars_files],
-        "tasks": [*yaml.safe_load(tasks), keep],
+        "tasks": [*yaml.safe_load(tasks), save],
     }
     (directory / "cases.json").write_text(json.dumps({"cases": cases}))
     (directory / "play.yml").write_text(json.dumps([play]))

@@ -1,4 +1,4 @@
-"""What several unit tests are given: a mainline archive that runs on this computer."""
+"""Fixtures for several unit tests: a mainline archive served on this computer."""
 
 import os
 from functools import partial
@@ -23,7 +23,7 @@ def mirror(tmp_path, signer):
 @pytest.fixture
 def server(mirror, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    # Ansible reads all certificates anew for each request, which takes longer than the rest; there is no TLS.
+    # Ansible loads all CA certificates for each request, which is slow; there is no TLS here.
     monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
     with serve(mirror.root) as running:
         yield running
@@ -31,5 +31,5 @@ def server(mirror, monkeypatch):
 
 @pytest.fixture
 def find(mirror, server):
-    """Ask the module for a version of that archive; parameters may be overridden."""
+    """Return a function that runs the module against that archive; parameters may be overridden."""
     return partial(run_module, url=server.url, key=str(mirror.key), fingerprint=mirror.fingerprint, timeout=5)

@@ -1,4 +1,4 @@
-"""What every role and playbook is held to: the invariants that ansible-lint lets pass."""
+"""Rules for every role and playbook that ansible-lint does not check."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-#: The roles that do a step. `common` holds parts of them and takes no variables.
+#: The roles of the steps; `common` takes no variables.
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.name != "common")
 TEXTS = sorted(
     path
@@ -21,8 +21,8 @@ FORBIDDEN = {
     r"validate_certs: *(false|no)": "certificates are checked",
     r"allow_unauthenticated|--allow-unauthenticated|trusted=yes": "nothing unverified is installed",
     r"0777|a\+rwx": "no file is writable by everybody",
-    r"StrictHostKeyChecking|host_key_checking": "host keys are checked; nothing says otherwise",
-    r"ignore_errors": "an error is judged where it happens",
+    r"StrictHostKeyChecking|host_key_checking": "host keys are checked; nothing turns that off",
+    r"ignore_errors": "an error is handled where it happens",
 }
 
 
@@ -32,7 +32,7 @@ def options(role):
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_gives_up_an_invariant(path):
+def test_no_file_breaks_a_security_rule(path):
     for pattern, reason in FORBIDDEN.items():
         found = re.search(pattern, path.read_text())
         assert not found, f"{path.relative_to(ROOT)} says {found.group()!r}: {reason}"
@@ -46,7 +46,7 @@ def test_defaults_and_documentation_of_a_role_agree(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_public_variables_carry_the_name_of_their_role(role):
+def test_public_variables_begin_with_the_name_of_their_role(role):
     assert all(name.startswith(f"{role}_") for name in options(role))
 
 
@@ -62,7 +62,7 @@ def test_host_keys_are_checked_by_ansible():
     assert re.search(r"^host_key_checking = true$", (ROOT / "ansible.cfg").read_text(), re.MULTILINE)
 
 
-def test_what_a_host_tells_of_itself_is_no_variable():
+def test_facts_of_a_host_cannot_override_variables():
     assert re.search(r"^inject_facts_as_vars = False$", (ROOT / "ansible.cfg").read_text(), re.MULTILINE)
 
 

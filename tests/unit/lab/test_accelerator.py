@@ -1,4 +1,4 @@
-"""An accelerator is used when it has run something, not when a device file exists."""
+"""KVM is used only if a boot sector ran under it, not because a device file exists."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from lab.errors import UsageError
 
 @pytest.fixture
 def kvm(tmp_path, monkeypatch):
-    """Return a function that puts a QEMU there which does what a shell line says, on a computer with KVM."""
+    """Simulate a computer with KVM; return a function that installs a QEMU which runs a shell line."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("URING_LAB_ACCELERATOR", raising=False)
     monkeypatch.setattr(accelerator.Path, "exists", lambda path: True)
@@ -51,13 +51,13 @@ def test_emulation_is_chosen_and_explained_when_it_did_not(kvm, monkeypatch, lin
     assert "\n" not in chosen.reason
 
 
-def test_a_verdict_is_kept(kvm):
+def test_the_choice_is_cached(kvm):
     calls = kvm("exit 33")
     assert accelerator.choose() == accelerator.choose()
     assert len(calls.read_text().splitlines()) == 1
 
 
-def test_a_verdict_is_reached_again_after_a_boot(kvm, monkeypatch):
+def test_kvm_is_tested_again_after_a_reboot(kvm, monkeypatch):
     calls = kvm("exit 33")
     accelerator.choose()
     monkeypatch.setattr(accelerator, "boot_id", lambda: "another")
@@ -65,28 +65,28 @@ def test_a_verdict_is_reached_again_after_a_boot(kvm, monkeypatch):
     assert len(calls.read_text().splitlines()) == 2
 
 
-def test_a_damaged_verdict_does_not_count(kvm, tmp_path):
+def test_a_damaged_cache_file_is_ignored(kvm, tmp_path):
     kvm("exit 33")
     (tmp_path / "cache/uring-lab").mkdir(parents=True)
     (tmp_path / "cache/uring-lab/accelerator.json").write_text("[]")
     assert accelerator.choose().name == "kvm"
 
 
-def test_distrust_outlives_the_command(kvm):
+def test_distrust_is_remembered_by_later_commands(kvm):
     kvm("exit 33")
     accelerator.choose()
     accelerator.distrust("the kernel was silent")
     assert accelerator.choose() == accelerator.Accelerator("tcg", "the kernel was silent")
 
 
-def test_the_proof_has_the_machine_and_processor_of_the_real_thing(kvm):
+def test_the_test_boot_uses_the_machine_type_and_processor_of_a_lab_host(kvm):
     calls = kvm("exit 33")
     accelerator.choose()
     assert "-machine q35 -accel kvm -cpu max" in calls.read_text()
     assert f"-smp {accelerator.processors()} " in calls.read_text()
 
 
-def test_the_environment_overrides_the_proof(monkeypatch):
+def test_the_environment_overrides_the_test_boot(monkeypatch):
     monkeypatch.setenv("URING_LAB_ACCELERATOR", "tcg")
     assert accelerator.choose().emulated
     monkeypatch.setenv("URING_LAB_ACCELERATOR", "hvf")

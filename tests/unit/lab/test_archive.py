@@ -1,4 +1,4 @@
-"""Guests come from the archive that this computer trusts, and from no other."""
+"""Guests are made only from the archive that this computer trusts."""
 
 import pytest
 
@@ -44,24 +44,24 @@ def test_another_distribution_comes_from_its_public_archive():
     )
 
 
-def test_without_lists_the_table_has_the_archive():
+def test_without_apts_lists_the_public_archive_is_used():
     lines = archive.sources(archive.suite("bookworm"), archive.parse_targets(""))
     assert lines[2].split()[2:4] == ["http://deb.debian.org/debian-security", "bookworm-security"]
 
 
-def test_an_archive_that_a_guest_cannot_reach_is_not_taken():
+def test_an_archive_that_a_guest_cannot_reach_is_not_used():
     lines = archive.sources(
         archive.suite("bookworm"), archive.parse_targets("Debian|file:/srv/d/|bookworm\n")
     )
     assert "http://deb.debian.org/debian " in lines[0]
 
 
-def test_an_unknown_suite_is_refused_with_those_that_are_known():
+def test_an_unknown_suite_is_refused_and_the_known_ones_are_named():
     with pytest.raises(UsageError, match=r"'hoary'.*bookworm.*noble"):
         archive.suite("hoary")
 
 
-def test_a_guest_takes_over_how_this_computer_fetches(monkeypatch):
+def test_a_guest_gets_this_computers_proxy_and_date_checks(monkeypatch):
     dump = "\n".join(
         [
             'Acquire::http::Proxy "http://127.0.0.1:3142";',

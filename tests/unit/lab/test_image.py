@@ -1,4 +1,4 @@
-"""An image is built once for what it is made of, whole or not at all."""
+"""An image is built once for the same inputs, and is complete or absent."""
 
 import dataclasses
 import subprocess
@@ -67,7 +67,7 @@ def test_a_build_that_ends_early_leaves_nothing(cache, suite, monkeypatch, fault
     assert not list(cache.rglob("*.partial"))
 
 
-def test_what_a_killed_build_left_is_cleared_away(cache, suite, monkeypatch):
+def test_the_remains_of_a_killed_build_are_removed(cache, suite, monkeypatch):
     monkeypatch.setattr(
         image, "_build_root", lambda suite, directory: (directory / "root.tar").write_text("whole")
     )
@@ -77,7 +77,7 @@ def test_what_a_killed_build_left_is_cleared_away(cache, suite, monkeypatch):
     assert image.root(suite).read_text() == "whole"
 
 
-def test_of_two_builds_that_race_one_builds(cache, suite, monkeypatch):
+def test_builds_at_the_same_time_build_only_once(cache, suite, monkeypatch):
     built = []
 
     def build(suite, directory):

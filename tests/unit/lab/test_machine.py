@@ -1,4 +1,4 @@
-"""Machines: their files, what is remembered of them, and what becomes of them when something fails."""
+"""Machines: their files, their state, and what is left of them when something fails."""
 
 import shlex
 import subprocess
@@ -22,7 +22,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kind(monkeypatch):
-    """Put a kind of machine there that is a sleeping process, and count what is done with it."""
+    """Replace virtual machines by sleeping processes, and record what is done with them."""
 
     class Sleeper:
         done: ClassVar[list[str]] = []
@@ -122,12 +122,12 @@ def test_down_removes_everything_and_says_when_there_was_nothing(home, kind):
 
 
 @pytest.mark.parametrize("name", ["", "One", "a/b", "../x", "-x", "a" * 32])
-def test_a_name_that_is_no_hosts_is_refused(home, name):
+def test_an_invalid_name_is_refused(home, name):
     with pytest.raises(UsageError, match="cannot be a machine's name"):
         machine.up(name)
 
 
-def test_who_asks_for_a_missing_machine_hears_which_there_are(home, kind):
+def test_the_error_for_a_missing_machine_names_the_existing_ones(home, kind):
     machine.up("one", suite="bookworm")
     with pytest.raises(UsageError, match="there is: one"):
         machine.get("two")
@@ -140,14 +140,14 @@ def test_a_damaged_record_is_an_error_with_a_remedy(home):
         machine.get("one")
 
 
-def test_a_process_is_not_mistaken_for_another_of_its_number():
+def test_a_process_is_not_mistaken_for_another_with_its_pid():
     child = subprocess.Popen(["sleep", "60"])
     process = Process.of(child.pid)
     assert process.alive()
     assert not Process(process.pid, process.start + 1, process.boot).alive()
     assert not Process(process.pid, process.start, "another boot").alive()
     process.end()
-    # Ended but not waited for: its number is still taken.
+    # A zombie now: its pid is still taken.
     assert not process.alive()
     child.wait()
 
@@ -164,7 +164,7 @@ def test_qemus_command_line_is_what_the_machine_needs(monkeypatch):
     assert "path=console.sock" in line
 
 
-def test_ssh_accepts_the_machines_own_key_alone(tmp_path):
+def test_ssh_accepts_only_the_machines_own_key(tmp_path):
     (tmp_path / "host_key.pub").write_text("ssh-ed25519 AAAA one\n")
     access.write(tmp_path, "one", 2222)
     config = (tmp_path / "ssh_config").read_text()
@@ -175,7 +175,7 @@ def test_ssh_accepts_the_machines_own_key_alone(tmp_path):
     assert shown.returncode == 0, shown.stderr
 
 
-def test_an_identity_is_what_a_machine_needs_before_its_first_boot(tmp_path):
+def test_an_identity_has_the_right_owners_and_ends_with_the_host_key(tmp_path):
     identity.create(tmp_path, "one")
     listing = subprocess.run(
         ["tar", "-tvf", tmp_path / "identity.tar", "--numeric-owner"],
@@ -186,12 +186,12 @@ def test_an_identity_is_what_a_machine_needs_before_its_first_boot(tmp_path):
     owners = {line.split()[-1]: (line.split()[0], line.split()[1]) for line in listing}
     assert owners["etc/ssh/ssh_host_ed25519_key"] == ("-rw-------", "0/0")
     assert owners["home/lab/.ssh/authorized_keys"] == ("-rw-------", "1000/1000")
-    # The guest takes this file for the sign that the rest is there.
+    # The guest takes this file to mean that the others are there.
     assert listing[-1].endswith("etc/ssh/ssh_host_ed25519_key")
     assert (tmp_path / "identity.tar").stat().st_mode & 0o077 == 0
 
 
-def test_timeouts_stretch_under_emulation_and_by_the_environment(monkeypatch):
+def test_timeouts_are_longer_under_emulation_and_set_by_the_environment(monkeypatch):
     assert timeouts.seconds("SSH_ANSWER", emulated=True) == timeouts.SSH_ANSWER * timeouts.EMULATION_FACTOR
     monkeypatch.setenv("URING_LAB_TIMEOUT_SSH_ANSWER", "7")
     monkeypatch.setenv("URING_LAB_TIMEOUT_EMULATION_FACTOR", "2")
@@ -200,7 +200,7 @@ def test_timeouts_stretch_under_emulation_and_by_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["soon", "0", "-1", "nan"])
-def test_a_timeout_that_is_no_time_is_refused(monkeypatch, value):
+def test_a_timeout_that_is_no_positive_number_is_refused(monkeypatch, value):
     monkeypatch.setenv("URING_LAB_TIMEOUT_SSH_ANSWER", value)
     with pytest.raises(UsageError, match="URING_LAB_TIMEOUT_SSH_ANSWER"):
         timeouts.seconds("SSH_ANSWER")
@@ -221,7 +221,7 @@ def test_a_consoles_tail_is_plain_text(tmp_path):
         b"[  4.2] Kernel panic - not syncing: x",
     ],
 )
-def test_a_console_shows_when_nothing_comes_any_more(line):
+def test_a_failed_boot_is_recognised_in_the_console(line):
     assert console.STUCK.search(b"noise\r\n" + line)
 
 
