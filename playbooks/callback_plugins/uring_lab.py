@@ -1,4 +1,4 @@
-"""Ansible's output as a person wants to follow it: a heading a step, a line a task, and a sign of life."""
+"""Ansible's output for people: a heading per step, a line per task, and the progress of a long task."""
 
 import functools
 import importlib.util
@@ -15,44 +15,44 @@ from ansible.plugins.callback.default import CallbackModule as Default
 DOCUMENTATION = """
     name: uring_lab
     type: stdout
-    short_description: a heading a step, a line a task
+    short_description: a heading per step, a line per task
     description:
       - Prints one line for each task when it ends, with its result and the seconds that it took.
-      - A task that takes longer shows that it is still at work.
-      - A failure is shown as its message; the whole result is in the log file (C(ANSIBLE_LOG_PATH)).
-      - With C(-v) everything is left to Ansible's default callback.
+      - Shows the elapsed seconds of a long task while it runs.
+      - Shows a failure as its message; the whole result is in the log file (C(ANSIBLE_LOG_PATH)).
+      - With C(-v), Ansible's default callback does everything.
     extends_documentation_fragment:
       - default_callback
       - result_format_callback
 """
 
-# Ansible loads a plugin by its path, so this repository's packages are not on its own.
+# Ansible loads a plugin by its path, so this repository's packages are not on sys.path.
 _spec = importlib.util.spec_from_file_location(
     "uring_lab_plain", Path(__file__).resolve().parents[2] / "cli" / "plain.py"
 )
 _plain = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_plain)
 
-#: Seconds after which a running task shows that it is at work: on a terminal, and in a file or a pipe, where
-#: each sign is a line that stays.
+#: Seconds after which the progress of a running task is shown: on a terminal, and in a file or a pipe, where
+#: each time adds a line.
 PATIENCE_TERMINAL = 2
 PATIENCE_FILE = 5
 REPEAT_FILE = 60
 
-#: How many of a failed command's last lines are shown.
+#: How many lines of a failed command's output are shown.
 LAST_LINES = 10
 
 _INDENT = " " * 14
 _DEBUG = ("debug", "ansible.builtin.debug")
-#: What Ansible does of itself before a role that has an argument specification: of interest when it fails.
+#: The task that Ansible adds before a role with an argument specification: shown only when it fails.
 _VALIDATION = ("validate_argument_spec", "ansible.builtin.validate_argument_spec")
 
 
-class SignOfLife:
-    """Shows the running task and its seconds: in place on a terminal, now and then a line elsewhere.
+class Progress:
+    """Shows the running task and its seconds: on a terminal in place, elsewhere as a line now and then.
 
-    It writes by os.write: Ansible forks its workers while the thread runs, and a lock of Python's buffered
-    output that the thread holds at that moment would never be released in the worker.
+    It uses os.write: Ansible forks its workers while the thread runs, and if the thread holds the lock of
+    Python's buffered output at that moment, the worker waits for it forever.
     """
 
     def __init__(self, descriptor: int):
@@ -84,7 +84,7 @@ class SignOfLife:
             self._text = ""
 
     def aside(self, write) -> None:
-        """Let something else be written, the line in place out of its way."""
+        """Clear the progress line of a terminal and call `write`."""
         with self._lock:
             if self._terminal:
                 os.write(self._descriptor, b"\r\033[K")
@@ -121,14 +121,14 @@ def _unless_verbose(method):
 
 
 def _parts(result):
-    """Return the host, the task and the result of a task; their public names came with ansible-core 2.19."""
+    """Return a result's host, task and values; ansible-core before 2.19 has no public names for them."""
     if hasattr(result, "result"):
         return result.host, result.task, result.result
     return result._host, result._task, result._result
 
 
 def failure_text(result: dict) -> str:
-    """Return why a task failed: the module's message and, of a command, the last lines of what it printed."""
+    """Return why a task failed: the module's message and, for a command, the end of its output."""
     text = str(result.get("msg") or result.get("censored") or "failed without a message").strip()
     if "rc" in result:
         printed = (result.get("stderr") or result.get("stdout") or "").strip()
@@ -150,10 +150,10 @@ class CallbackModule(Default):
 
     def __init__(self, *arguments, **keywords):
         super().__init__(*arguments, **keywords)
-        # Everything goes through this one method: lines, differences, warnings, the log, and -v.
+        # All output passes this method: lines, diffs, warnings, the log, and everything with -v.
         show = self._display.display
         self._display.display = lambda text, *rest, **named: show(_plain.redacted(str(text)), *rest, **named)
-        self._life = SignOfLife(sys.stdout.fileno())
+        self._progress = Progress(sys.stdout.fileno())
         self._heading = None
         self._several_hosts = False
         self._names = {}
@@ -172,22 +172,22 @@ class CallbackModule(Default):
     def v2_playbook_on_play_start(self, play):
         """Remember the play."""
         self._play = play
-        # Now, since a role that includes another one adds it to the play's.
+        # Read now, because include_role adds to the play's roles later.
         self._roles = [role.get_name() for role in play.get_roles()]
         variables = play.get_variable_manager().get_vars(play=play)
         self._several_hosts = len(variables.get("ansible_play_hosts_all", [])) > 1
 
     @_unless_verbose
     def v2_playbook_on_task_start(self, task, is_conditional):
-        """Print a heading where a step begins, and start to count."""
+        """Print a heading when a step begins, and start the task's clock."""
         heading = self._step(task)
         if heading != self._heading:
             self._heading = heading
             self._say(f"\n{heading}")
-        # The name holds its variables' values only at this moment.
+        # The name is templated only at this moment.
         self._names[task._uuid] = task.name or task.action
         if not isinstance(task, TaskInclude):
-            self._life.begin(self._names[task._uuid])
+            self._progress.begin(self._names[task._uuid])
 
     @_unless_verbose
     def v2_playbook_on_handler_task_start(self, task):
@@ -256,22 +256,22 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_runner_item_on_failed(self, result):
-        """Keep why an item failed for its task's line."""
+        """Remember why an item failed, for its task's line."""
         _, task, values = _parts(result)
         label = self._get_item_label(values)
         self._failed_items.setdefault(task._uuid, []).append(f"{label}: {failure_text(values)}")
 
     @_unless_verbose
     def v2_runner_retry(self, result):
-        """Show what a task that is tried again has found last, or how often it has been tried."""
+        """Show the last line that a retried task printed, or else the number of attempts."""
         _, _, values = _parts(result)
         printed = values.get("stdout_lines") or [""]
         tried = f"attempt {values.get('attempts', 1)} of {values.get('retries', 1)}"
-        self._life.note(printed[-1].strip() or tried)
+        self._progress.note(printed[-1].strip() or tried)
 
     @_unless_verbose
     def v2_runner_on_async_poll(self, result):
-        """Say nothing: the task is seen to be running."""
+        """Say nothing: the progress line shows that the task runs."""
 
     @_unless_verbose
     def v2_runner_on_async_ok(self, result):
@@ -283,7 +283,7 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_on_file_diff(self, result):
-        """Keep what --diff asks for until the task's line is printed: Ansible sends it before the result."""
+        """Remember the diff until the task's line is printed: Ansible sends it before the result."""
         host, task, values = _parts(result)
         parts = [part["diff"] for part in values.get("results", [values]) if part.get("diff")]
         self._differences[host.get_name(), task._uuid] = "".join(
@@ -304,8 +304,8 @@ class CallbackModule(Default):
 
     @_unless_verbose
     def v2_playbook_on_stats(self, stats):
-        """Leave the last word to the command line where it has called us; it has a table of the steps."""
-        self._life.end()
+        """Print Ansible's recap only outside of the command line, which prints a table of the steps."""
+        self._progress.end()
         if not os.environ.get("URING_LAB_STEPS"):
             super().v2_playbook_on_stats(stats)
 
@@ -329,7 +329,7 @@ class CallbackModule(Default):
         self._say(f"  {mark:<11} {where}{text}", color)
 
     def _say(self, text, color=None):
-        self._life.aside(lambda: self._display.display(text, color=color))
+        self._progress.aside(lambda: self._display.display(text, color=color))
 
 
 def _indented(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Records what each step did on each host, for the last screen and the verification's report."""
+"""Records what each step did on each host, for the final table and the report."""
 
 import importlib.util
 import json
@@ -14,13 +14,13 @@ DOCUMENTATION = """
     type: aggregate
     short_description: a record of every step on every host
     description:
-      - Writes a JSON list with an entry for each step and host, anew after each result, so that it is there
-        however the run ends.
-      - A step is a role. Its message is that of its last task named C(Report), or why it failed.
+      - Writes a JSON list with an entry for each step and host. The file is rewritten after each result, so
+        that it is complete however the run ends.
+      - A step is a role. Its message is that of its last task named C(Report), or the reason of its failure.
       - Does nothing unless the environment variable C(URING_LAB_STEPS) names the file.
 """
 
-# Ansible loads a plugin by its path, so this repository's packages are not on its own.
+# Ansible loads a plugin by its path, so this repository's packages are not on sys.path.
 _spec = importlib.util.spec_from_file_location(
     "uring_lab_plain", Path(__file__).resolve().parents[2] / "cli" / "plain.py"
 )
@@ -31,7 +31,7 @@ _REPORT = "Report"
 
 
 def _parts(result):
-    """Return the host, the task and the result of a task; their public names came with ansible-core 2.19."""
+    """Return a result's host, task and values; ansible-core before 2.19 has no public names for them."""
     if hasattr(result, "result"):
         return result.host, result.task, result.result
     return result._host, result._task, result._result
@@ -58,7 +58,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play):
         """Remember the play."""
         self._play = play
-        # Now, since a role that includes another one adds it to the play's.
+        # Read now, because include_role adds to the play's roles later.
         self._roles = [role.get_name() for role in play.get_roles()]
 
     def v2_runner_on_start(self, host, task):
@@ -74,25 +74,25 @@ class CallbackModule(CallbackBase):
         self._add(result, "changed" if values.get("changed") else "ok", message)
 
     def v2_runner_on_skipped(self, result):
-        """Note a skipped task: a step of nothing else is skipped."""
+        """Record a skipped task; a step with only such tasks is skipped."""
         self._add(result, "skipped")
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        """Note a failure and why."""
+        """Record a failure and its reason."""
         self._add(
             result, "ok" if ignore_errors else "failed", None if ignore_errors else _reason(_parts(result)[2])
         )
 
     def v2_runner_on_unreachable(self, result):
-        """Note that the host could not be reached."""
+        """Record that the host could not be reached."""
         self._add(result, "unreachable", _reason(_parts(result)[2]))
 
     def v2_playbook_on_stats(self, stats):
-        """Take back the failures that a rescue made good."""
+        """Withdraw failures that a rescue section handled."""
         for entry in self._steps.values():
             summary = stats.summarize(entry["host"])
             if entry["status"] == "failed" and not summary["failures"] and not summary["unreachable"]:
-                self._make_good(entry)
+                self._withdraw_failure(entry)
         self._write()
 
     def _step(self, task):
@@ -109,10 +109,10 @@ class CallbackModule(CallbackBase):
             and outcome not in ("failed", "unreachable")
             and (step, name) not in self._steps
         ):
-            # Gathering facts is no step.
+            # Gathering facts is not a step.
             return
         if (step, name) not in self._steps:
-            self._end_of_earlier_steps(name)
+            self._end_earlier_steps(name)
             self._steps[step, name] = {
                 "step": step,
                 "host": name,
@@ -135,30 +135,30 @@ class CallbackModule(CallbackBase):
             message = _plain.redacted(message)
             if outcome in ("ok", "changed"):
                 self._reports[step, name] = message
-            # A report that an `always` section makes after a failure does not hide why it failed.
+            # A report in an `always` section after a failure must not hide the reason.
             if outcome == entry["status"] or entry["status"] not in ("failed", "unreachable"):
                 entry["message"] = message
         self._write()
 
-    def _end_of_earlier_steps(self, host):
-        """Take back a failure in a step that the host has left: it was rescued, or it would not go on."""
+    def _end_earlier_steps(self, host):
+        """Withdraw failures of earlier steps: a host that reached this step was rescued from them."""
         for entry in self._steps.values():
             if entry["host"] == host and entry["status"] == "failed":
-                self._make_good(entry)
+                self._withdraw_failure(entry)
 
-    def _make_good(self, entry):
+    def _withdraw_failure(self, entry):
         entry["status"] = "changed" if entry["changed"] else "ok"
         entry["message"] = self._reports.get((entry["step"], entry["host"]), "")
 
     def _write(self):
-        # Whole or not at all, for whoever reads it meanwhile.
+        # Atomic, because it may be read at any time.
         fresh = self._path.with_suffix(".tmp")
         fresh.write_text(json.dumps(list(self._steps.values()), indent=2) + "\n")
         fresh.replace(self._path)
 
 
 def _reason(values):
-    """Return why a task failed on one line: of a loop the first failed item's, of a command its last line."""
+    """Return why a task failed, in one line: a loop's first failed item, a command's last line."""
     failed = [item for item in values.get("results", []) if item.get("failed")]
     values = failed[0] if failed else values
     reason = " ".join(str(values.get("msg") or values.get("censored") or "failed without a message").split())

@@ -1,15 +1,15 @@
 #!/bin/sh
 # pack.sh FOLDER ARCHIVE
 #
-# Packs a liburing tree as a tar archive in which only names, contents and x bits count, so that its digest tells one tree
-# from another. Of a git work tree it takes the files that git knows or would add: neither .git nor what a build left there.
-# Prints three lines: the archive's SHA-256; the version that the tree says it has; the commit, "+changes" behind it where
-# files differ from it, empty where there is no git. Runs on the controller.
+# Packs a liburing tree as a reproducible tar archive: only names, contents and x bits count, so its digest identifies
+# the tree. From a git work tree it takes tracked and untracked files, but neither .git nor ignored files.
+# Prints three lines: the archive's SHA-256; the version in liburing.spec; the commit, with "+changes" if files differ
+# from it, or an empty line without git. Runs on the controller.
 set -eu
 directory=$1 archive=$2
 
 if ! [ -f "$directory/debian/control" ] || ! [ -f "$directory/liburing.spec" ]; then
-    echo "$directory is no liburing tree: it must hold debian/control and liburing.spec, as upstream's does" >&2
+    echo "$directory is no liburing tree: it must have debian/control and liburing.spec, as upstream's does" >&2
     exit 2
 fi
 
@@ -20,8 +20,8 @@ cd "$directory"
 
 commit=
 if [ -e .git ]; then
-    # A repository's own configuration may name programs to run (core.fsmonitor, filter.*.clean): it is looked at through
-    # a directory with a configuration of ours.
+    # A repository's configuration may name programs to run (core.fsmonitor, filter.*.clean), so git gets a directory
+    # without that configuration.
     common=$(git rev-parse --path-format=absolute --git-common-dir)
     own=$(git rev-parse --absolute-git-dir)
     mkdir "$scratch/git"

@@ -1,10 +1,10 @@
-"""What a version of liburing needs to build on a release, and what its test suite has said."""
+"""Whether a version of liburing builds on a release, and the results of its test suite."""
 
 import re
 
 DOCUMENTATION = """
     name: liburing_build
-    short_description: what keeps a version of liburing from building here, and what to do about it
+    short_description: known build problems of a liburing version on this host, and their workarounds
     positional: version, packages, releases
     options:
       _input:
@@ -17,7 +17,7 @@ DOCUMENTATION = """
         type: str
         required: true
       packages:
-        description: The versions of packages that the host's archive has, by name.
+        description: The package versions in the host's archive, by name.
         type: dict
         required: true
       releases:
@@ -30,15 +30,15 @@ DOCUMENTATION = """
 RETURN = """
     _value:
       description:
-        - C(edits), the rows with an edit that are for this version and host.
-        - C(problem), why it cannot be built and which release can, or an empty string.
+        - C(edits), the rows with an edit that apply to this version and host.
+        - C(problem), why it cannot be built and which release can be, or an empty string.
       type: dict
 """
 
 
 def liburing_build(rows, version, packages, releases):
-    """Return what to do for a version on a host: a dictionary with edits and problem (RETURN above)."""
-    here = [row for row in rows if _is_within(version, row) and _holds(row.get("where"), packages)]
+    """Return the workarounds for a version on a host, or why it cannot be built (RETURN above)."""
+    here = [row for row in rows if _is_within(version, row) and _applies(row.get("where"), packages)]
     refusals = [row["why"] for row in here if row.get("refuse")]
     problem = ""
     if refusals:
@@ -50,10 +50,10 @@ def liburing_build(rows, version, packages, releases):
 
 
 def liburing_tests(log):
-    """Read what upstream's runtests.sh has printed.
+    """Parse the output of upstream's runtests.sh.
 
     Returns a dictionary: passed, a number; failed, skipped and timed_out, lists of names; unfinished, the
-    test that was under way when the run was cut off, or an empty string.
+    test that was running when the run was cut off, or an empty string.
     """
     found = {"passed": 0, "failed": [], "skipped": [], "timed_out": [], "unfinished": ""}
     parts = re.split(r"^Running test +(\S+?):?(?=\s)", log, flags=re.MULTILINE)[1:]
@@ -74,7 +74,7 @@ def liburing_tests(log):
 
 
 def _nearest(rows, version, packages, releases):
-    # The places of the releases are what counts: 2.0 follows 0.7.
+    # Distance is counted in releases, not in numbers: 2.0 follows 0.7.
     place = sum(_numbers(release) < _numbers(version) for release in releases)
     can = [
         (abs(other - place), release)
@@ -84,16 +84,16 @@ def _nearest(rows, version, packages, releases):
     return min(can)[1] if can else ""
 
 
-def _holds(where, packages):
+def _applies(where, packages):
     if where is None:
         return True
-    # An archive that does not have the package at all has not got it in a version either.
+    # A row does not apply where the archive lacks the package.
     return where["package"] in packages and _is_within(packages[where["package"]], where)
 
 
 def _is_within(version, bounds):
     given = _numbers(version)
-    # "until: 2.0" takes 2.0 and not 2.0.1; "below: 13" takes 12.99.
+    # "until: 2.0" includes 2.0 but not 2.0.1; "below: 13" includes 12.99.
     return (
         ("from" not in bounds or given >= _numbers(bounds["from"]))
         and ("until" not in bounds or given <= _numbers(bounds["until"]))
@@ -102,14 +102,14 @@ def _is_within(version, bounds):
 
 
 def _numbers(version):
-    """Return the leading numbers of a version, without a Debian epoch: those of 4:12.2.0-3 are 12, 2, 0."""
+    """Return the upstream numbers of a version, without a Debian epoch: (12, 2, 0) for 4:12.2.0-3."""
     leading = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", version)
     return tuple(int(number) for number in leading[1].split(".")) if leading else ()
 
 
 class FilterModule:
-    """The filters under their names."""
+    """The filters of this file."""
 
     def filters(self):
-        """Return the filters of this file."""
+        """Return the filters by name."""
         return {"liburing_build": liburing_build, "liburing_tests": liburing_tests}

@@ -1,17 +1,17 @@
-"""What the liburing step does on a host, what it remembers of it, and what it says."""
+"""The liburing step: what it does on a host, its manifest, and its report."""
 
 import os
 import re
 
 DOCUMENTATION = """
     name: liburing_plan
-    short_description: whether liburing has to be built on a host, and what is known of it before
+    short_description: whether liburing has to be built on a host, and what is known before the build
     positional: found
     options:
       _input:
         description: >-
-          What was asked for: source, url, ref, path, version and digest of that directory, run_tests,
-          distribution, and commits, the versions of well-known ones.
+          The request: source, url, ref, path, version and digest of that directory, run_tests, distribution,
+          and commits, the versions of known commits.
         type: dict
         required: true
       found:
@@ -24,29 +24,29 @@ DOCUMENTATION = """
 RETURN = """
     _value:
       description:
-        - C(wanted), what was asked for in the form that the manifest keeps.
-        - C(to_build), whether that is not what is installed.
-        - C(leftovers), whether a build was not cleaned up.
-        - C(version), the one that liburing.spec will state, or an empty string where only the source tells.
+        - C(wanted), the request as it is stored in the manifest.
+        - C(to_build), whether something else is installed.
+        - C(leftovers), whether an earlier build was not cleaned up.
+        - C(version), the version in liburing.spec, or an empty string if it is unknown before the download.
         - C(what), the source in words.
       type: dict
 """
 
 
 def liburing_packages(lines, ours):
-    """Read dpkg's rows of the packages called liburing*.
+    """Parse dpkg's rows of the packages called liburing*.
 
     Args:
         lines: ``PACKAGE VERSION STATUS WANT``, as dpkg-query prints them.
         ours: the packages of the manifest.
 
     Returns:
-        A dict: ``installed``, the versions by name, without the metapackage that a failed build has left;
-        ``held``, the sorted names that the owner holds.
+        A dict: ``installed``, the versions by name, without the metapackage of a failed build; ``held``, the
+        sorted names of packages that the owner holds.
 
     """
     rows = [line.split() for line in lines]
-    rows = [row for row in rows if len(row) == 4]  # one that is not installed has no version
+    rows = [row for row in rows if len(row) == 4]  # a package that is not installed has no version
     installed = {row[0]: row[1] for row in rows if row[2] == "installed" and row[0] != "liburing-build-deps"}
     return {
         "installed": installed,
@@ -55,17 +55,17 @@ def liburing_packages(lines, ours):
 
 
 def apt_candidates(text):
-    """Read ``apt-cache policy``: the candidate's version of each package that has one."""
+    """Parse ``apt-cache policy``: return the candidate version of each package that has one."""
     return dict(re.findall(r"(?m)^(\S+):\n  Installed: .*\n  Candidate: ([^(\s]\S*)$", text))
 
 
 def source_version(version):
-    """Return the version of the source package: a rebuild of the archive's (+b1) has no source of its own."""
+    """Return the version of the source package: a binNMU (+b1) has no source of its own."""
     return re.sub(r"\+b[0-9]+$", "", version)
 
 
 def liburing_plan(asked, found):
-    """Return what holds on a host: a dictionary (RETURN above)."""
+    """Compare the request with the host (RETURN above)."""
     wanted = _wanted(asked)
     manifest = found["manifest"]
     packages = manifest.get("packages", {})
@@ -114,20 +114,20 @@ def _what(asked, candidate):
 
 
 def deb_packages(paths):
-    """Return the sorted names of the packages in debs, by the names of these files (deb-version(7))."""
+    """Return the sorted package names of debs, taken from their file names."""
     return sorted(os.path.basename(path).split("_")[0] for path in paths)
 
 
 def liburing_manifest(plan, build):
-    """Return what is remembered of a build.
+    """Return the manifest of a build.
 
     Args:
-        plan: that of ``liburing_plan``.
+        plan: the result of ``liburing_plan``.
         build: ``commit``; ``upstream``, the version in liburing.spec; ``versions``, dpkg-query's rows
             ``PACKAGE VERSION SOURCE-VERSION``; ``contents``, the rows ``SHA256 PATH`` of the debs' files, and
             one ``pkg-config VERSION``; ``archive``, the candidate, and ``below_archive``, whether the build
             is lower; ``edits``, the results of the edits; ``before``, the versions that were replaced;
-            ``tests``, how upstream's went, empty where they did not run.
+            ``tests``, the results of upstream's tests, empty if they did not run.
 
     """
     versions = [line.split() for line in build["versions"]]
@@ -143,7 +143,6 @@ def liburing_manifest(plan, build):
         "below_archive": build["below_archive"],
         "edits": [result["item"] for result in build["edits"] if result.get("changed")],
         "pkg_config": next(row[1] for row in contents if row[0] == "pkg-config"),
-        # By path, as the debs name it.
         "files": {re.sub(r"^\./", "/", row[1]): row[0] for row in contents if row[0] != "pkg-config"},
         "before": build["before"],
     }
@@ -151,11 +150,11 @@ def liburing_manifest(plan, build):
 
 
 def liburing_report(manifest, plan):
-    """Return the line that a run says of the step.
+    """Return the step's line in the report.
 
     Args:
         manifest: what is installed now.
-        plan: that of ``liburing_plan``, from before.
+        plan: the result of ``liburing_plan`` from the beginning of the run.
 
     """
     said = ", ".join(f"{name} {version}" for name, version in manifest["packages"].items())
@@ -185,10 +184,10 @@ def _tests_report(tests):
 
 
 class FilterModule:
-    """The filters under their names."""
+    """The filters of this file."""
 
     def filters(self):
-        """Return the filters of this file."""
+        """Return the filters by name."""
         return {
             "apt_candidates": apt_candidates,
             "deb_packages": deb_packages,

@@ -1,4 +1,4 @@
-"""Which samples are built on a host, which are left out and why, and whether just those are installed."""
+"""Which samples are built on a host, which are left out and why, and whether exactly those are installed."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import re
 
 DOCUMENTATION = """
     name: samples_plan
-    short_description: which samples are built on a host, and whether just those are installed
+    short_description: which samples are built on a host, and whether exactly those are installed
     positional: policy, found
     options:
       _input:
@@ -14,12 +14,12 @@ DOCUMENTATION = """
         type: dict
         required: true
       policy:
-        description: What apt-cache policy has printed of build-essential and of what samples need.
+        description: The output of apt-cache policy for build-essential and the packages of the samples.
         type: str
         required: true
       found:
         description: >-
-          C(manifest), that of an earlier run; C(whole), whether its programs are unchanged; C(liburing), the
+          C(manifest), from an earlier run; C(whole), whether its programs are unchanged; C(liburing), the
           checksum of liburing's manifest; C(pins), what each source is pinned to.
         type: dict
         required: true
@@ -31,8 +31,8 @@ RETURN = """
         - C(chosen), the catalog's entries to build; C(servers), those of them that serve a directory.
         - C(left_out), the entries that are not built, and C(note), why, in words.
         - C(packages), those that the chosen ones need.
-        - C(wanted), what was asked for in the form that the manifest keeps.
-        - C(installed), whether just that is installed.
+        - C(wanted), the request as it is stored in the manifest.
+        - C(installed), whether exactly that is installed.
       type: dict
 """
 
@@ -40,7 +40,7 @@ SOURCES = {"ours": ["ours"], "upstream": ["upstream"], "all": ["ours", "upstream
 
 
 def samples_for(catalog, source, machine):
-    """Return the samples of a source that are for a machine.
+    """Return the samples of a source, split by whether they support an architecture.
 
     Args:
         catalog: the entries of samples/catalog.yml.
@@ -49,7 +49,8 @@ def samples_for(catalog, source, machine):
 
     Returns:
         A dict: ``sources``, their names; ``catalog``, the digest of the catalog; ``native`` and ``foreign``,
-        the entries; ``packages``, the sorted packages that the native ones need; ``machine``.
+        the entries that do and do not support it; ``packages``, the sorted packages that the native ones
+        need; ``machine``.
 
     """
     asked = [sample for sample in catalog if sample["source"] in SOURCES[source]]
@@ -66,9 +67,9 @@ def samples_for(catalog, source, machine):
 
 
 def samples_plan(choice, policy, found):
-    """Return what holds on a host: a dictionary (RETURN above)."""
+    """Compare the request with the host (RETURN above)."""
     known = re.findall(r"(?m)^(\S+):\n.*\n  Candidate: (?!\(none\))", policy)
-    # A host without lists of packages, which --check does not fetch, knows of none: nothing is said by that.
+    # Without package lists (--check downloads none) apt knows no candidate at all: assume that all exist.
     available = known if "build-essential" in known else choice["packages"]
     missing = [package for package in choice["packages"] if package not in available]
     lacking = [sample for sample in choice["native"] if {*sample.get("packages", [])} & {*missing}]
@@ -100,11 +101,11 @@ def _note(choice, left_out, lacking, missing):
 
 
 def samples_manifest(plan, sums):
-    """Return what is remembered of the programs.
+    """Return the manifest of the programs.
 
     Args:
-        plan: that of ``samples_plan``.
-        sums: what sha256sum has printed of the programs, in the order of ``chosen``.
+        plan: the result of ``samples_plan``.
+        sums: the lines of sha256sum for the programs, in the order of ``chosen``.
 
     """
     digests = [line.split(None, 1) for line in sums]
@@ -120,10 +121,10 @@ def samples_manifest(plan, sums):
 
 
 class FilterModule:
-    """The filters under their names."""
+    """The filters of this file."""
 
     def filters(self):
-        """Return the filters of this file."""
+        """Return the filters by name."""
         return {
             "samples_for": samples_for,
             "samples_plan": samples_plan,

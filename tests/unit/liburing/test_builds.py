@@ -238,7 +238,7 @@ def test_a_directory_that_is_no_liburing_tree_is_refused(tree):
     (tree / "debian/control").unlink()
     status, said, why = pack(tree)
     assert (status, said) == (2, [])
-    assert why.startswith(f"{tree} is no liburing tree: it must hold debian/control")
+    assert why.startswith(f"{tree} is no liburing tree: it must have debian/control")
 
 
 @pytest.mark.parametrize(
