@@ -1,9 +1,9 @@
 /*
- * cat without io_uring: the plain system calls, to compare the others with.
+ * cat without io_uring: plain system calls, to compare the other programs with.
  *
- * readv() reads one stretch of a file into several pieces of memory, each described by a struct iovec. That
- * is the shape in which io_uring's first operations take their memory too, so the next two programs differ
- * from this one only in how the request reaches the kernel.
+ * readv() reads a contiguous part of a file into several buffers, each described by a struct iovec.
+ * io_uring's first operations take their buffers in the same form, so the next two programs differ from this
+ * one only in how the request reaches the kernel.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -19,13 +19,13 @@
 
 static char memory[BLOCKS][BLOCK_BYTES];
 
-/* write() may take less than it was offered: a pipe that is nearly full, a signal. Go on with the rest. */
+/* write() may write less than requested (a nearly full pipe, a signal), so write the rest in a loop. */
 static void write_all(const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, length);
         if (written < 0 && errno != EINTR)
-            err(EXIT_FAILURE, "standard output"); /* the files that follow could not be written either */
+            err(EXIT_FAILURE, "standard output"); /* later files could not be written either */
         if (written > 0) {
             bytes += written;
             length -= (size_t)written;
@@ -34,8 +34,8 @@ static void write_all(const char *bytes, size_t length)
 }
 
 /*
- * Reads until the kernel says that nothing is left. The size that fstat() tells is of no use here: files in
- * /proc and /sys tell a wrong one, devices and pipes none, and an ordinary file may grow meanwhile.
+ * Reads until the kernel reports the end of the file. The size from fstat() is of no use here: it is wrong
+ * for files in /proc and /sys, 0 for devices and pipes, and a regular file may grow in the meantime.
  */
 static bool print_file(int file)
 {
@@ -52,7 +52,7 @@ static bool print_file(int file)
                 continue;
             return false;
         }
-        for (int i = 0; left > 0; i++) { /* the blocks are filled in order, the last one perhaps in part */
+        for (int i = 0; left > 0; i++) { /* blocks are filled in order; the last may be partly filled */
             size_t filled = (size_t)left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
             write_all(memory[i], filled);
             left -= (ssize_t)filled;
@@ -69,13 +69,13 @@ int main(int argc, char *argv[])
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
         if (file < 0 || !print_file(file)) {
-            warn("%s", argv[i]); /* one bad file does not keep the others from being printed */
+            warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }
         if (file >= 0)
             close(file);
     }
-    /* A full disk or a broken network file system may tell only now. */
+    /* A full disk or a network file system may report an error only at close(). */
     if (close(STDOUT_FILENO) != 0)
         err(EXIT_FAILURE, "standard output");
     return status;

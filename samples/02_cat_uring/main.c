@@ -1,16 +1,16 @@
 /*
- * cat on io_uring's own system calls, without liburing: what the library does for its callers, laid open.
+ * cat on io_uring's system calls without liburing, to show what the library does for its callers.
  *
  * A ring is three pieces of memory that the kernel shares with this process:
  *
  *   the submission queue entries   requests, in an array: "readv from that file into this memory"
- *   the submission ring            numbers of the entries to be carried out; we add at its tail, the kernel
- *                                  takes away at its head
- *   the completion ring            results; the kernel adds at its tail, we take away at its head
+ *   the submission ring            indices of the entries to execute; we add at its tail, the kernel removes
+ *                                  at its head
+ *   the completion ring            results; the kernel adds at its tail, we remove at its head
  *
- * Heads and tails only ever count up and wrap round at 2^32; `value & mask` is the place in the ring. Each is
- * written by one side alone, so no lock is needed: only the promise that whoever sees a new tail also sees
- * what was stored before it. That is what "release" (on the store) and "acquire" (on the load) mean below.
+ * Heads and tails only count up, and wrap around at 2^32; `value & mask` is the index in the ring. Each is
+ * written by only one side, so no lock is needed. It is enough that whoever sees a new tail also sees what
+ * was stored before it: that is what "release" (on the store) and "acquire" (on the load) guarantee below.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -44,7 +44,7 @@ struct ring {
 
 static char memory[BLOCKS][BLOCK_BYTES];
 
-/* The C library has no wrappers for these two. */
+/* The C library has no wrappers for these system calls. */
 static int io_uring_setup(unsigned entries, struct io_uring_params *parameters)
 {
     return (int)syscall(__NR_io_uring_setup, entries, parameters);
@@ -63,10 +63,10 @@ static void *map_ring(int ring, size_t size, off_t what)
     return memory_of_ring;
 }
 
-/* Makes a ring; the mappings live as long as the process, which is as long as they are needed. */
+/* Makes a ring. Its mappings are never unmapped: they are needed until the process ends. */
 static struct ring make_ring(void)
 {
-    struct io_uring_params p; /* in: wishes, here none; out: sizes, and where in the mappings to find what */
+    struct io_uring_params p; /* in: options, none here; out: sizes, and offsets within the mappings */
     memset(&p, 0, sizeof(p));
     int fd = io_uring_setup(1, &p);
     if (fd < 0)
@@ -75,7 +75,7 @@ static struct ring make_ring(void)
     size_t submission_size = p.sq_off.array + p.sq_entries * sizeof(unsigned);
     size_t completion_size = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
     bool single = false;
-#ifdef IORING_FEAT_SINGLE_MMAP /* from 5.4 on both rings lie in one mapping; older headers do not know it */
+#ifdef IORING_FEAT_SINGLE_MMAP /* from 5.4 on both rings are in one mapping; older headers lack this */
     single = p.features & IORING_FEAT_SINGLE_MMAP;
 #endif
     if (single && completion_size > submission_size)
@@ -96,28 +96,28 @@ static struct ring make_ring(void)
     };
 }
 
-/* Puts one readv request at the tail of the submission ring. One request at a time: the ring has room. */
+/* Adds a readv request at the tail of the submission ring, which has room: there is one request at a time. */
 static void queue_readv(struct ring *ring, int file, const struct iovec *blocks, unsigned count, off_t offset)
 {
-    unsigned tail =
-        atomic_load_explicit(ring->submission_tail, memory_order_relaxed); /* ours: nobody races */
-    unsigned place = tail & ring->submission_mask;
-    struct io_uring_sqe *entry = &ring->entries[place];
-    memset(entry, 0, sizeof(*entry)); /* entries are used again and again */
+    unsigned tail = atomic_load_explicit(ring->submission_tail, memory_order_relaxed); /* only we write it */
+    unsigned index = tail & ring->submission_mask;
+    struct io_uring_sqe *entry = &ring->entries[index];
+    memset(entry, 0, sizeof(*entry)); /* entries are reused */
     entry->opcode = IORING_OP_READV;
     entry->fd = file;
     entry->addr = (uintptr_t)blocks;
     entry->len = count;
     entry->off = (uint64_t)offset;
-    ring->submission_array[place] = place;
+    ring->submission_array[index] = index;
     /* Release: the kernel must not see the new tail before it can see the entry. */
     atomic_store_explicit(ring->submission_tail, tail + 1, memory_order_release);
 }
 
-/* Hands `submit` requests to the kernel and waits for one result: bytes read, or an error number below 0. */
+/* Submits `submit` requests and waits for one result: the number of bytes read, or a negative error number.
+ */
 static int submit_and_wait(struct ring *ring, unsigned submit)
 {
-    unsigned head = atomic_load_explicit(ring->completion_head, memory_order_relaxed); /* ours */
+    unsigned head = atomic_load_explicit(ring->completion_head, memory_order_relaxed); /* only we write it */
     /* Acquire: the completion must not be read before the tail that announces it. */
     while (head == atomic_load_explicit(ring->completion_tail, memory_order_acquire)) {
         int taken = io_uring_enter(ring->fd, submit, 1, IORING_ENTER_GETEVENTS);
@@ -127,18 +127,18 @@ static int submit_and_wait(struct ring *ring, unsigned submit)
             err(EXIT_FAILURE, "io_uring_enter");
     }
     int result = ring->completions[head & ring->completion_mask].res;
-    /* Release: the kernel must not use the place again before we have read it. */
+    /* Release: the kernel must not reuse the entry before we have read it. */
     atomic_store_explicit(ring->completion_head, head + 1, memory_order_release);
     return result;
 }
 
-/* write() may take less than it was offered: a pipe that is nearly full, a signal. Go on with the rest. */
+/* write() may write less than requested (a nearly full pipe, a signal), so write the rest in a loop. */
 static void write_all(const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, length);
         if (written < 0 && errno != EINTR)
-            err(EXIT_FAILURE, "standard output"); /* the files that follow could not be written either */
+            err(EXIT_FAILURE, "standard output"); /* later files could not be written either */
         if (written > 0) {
             bytes += written;
             length -= (size_t)written;
@@ -147,8 +147,8 @@ static void write_all(const char *bytes, size_t length)
 }
 
 /*
- * Reads until the kernel says that nothing is left, as the plain cat does. A request names its place in the
- * file, for requests in flight have no order and share no file position; pipes and terminals ignore it.
+ * Reads until the kernel reports the end of the file, like the plain cat. A request states its file offset,
+ * because requests in flight have no order and share no file position; pipes and terminals ignore the offset.
  */
 static bool print_file(struct ring *ring, int file)
 {
@@ -164,11 +164,12 @@ static bool print_file(struct ring *ring, int file)
         if (left == -EINTR || left == -EAGAIN)
             continue;
         if (left < 0) {
-            errno = -left; /* a failed request is told in its result: errno is for system calls */
+            errno =
+                -left; /* a failed request has its error in the result; errno is set only by system calls */
             return false;
         }
         offset += left;
-        for (int i = 0; left > 0; i++) { /* the blocks are filled in order, the last one perhaps in part */
+        for (int i = 0; left > 0; i++) { /* blocks are filled in order; the last may be partly filled */
             size_t filled = (size_t)left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
             write_all(memory[i], filled);
             left -= (int)filled;
@@ -186,13 +187,13 @@ int main(int argc, char *argv[])
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
         if (file < 0 || !print_file(&ring, file)) {
-            warn("%s", argv[i]); /* one bad file does not keep the others from being printed */
+            warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }
         if (file >= 0)
             close(file);
     }
-    /* A full disk or a broken network file system may tell only now. */
+    /* A full disk or a network file system may report an error only at close(). */
     if (close(STDOUT_FILENO) != 0)
         err(EXIT_FAILURE, "standard output");
     return status;

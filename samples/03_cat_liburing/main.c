@@ -1,12 +1,12 @@
 /*
- * cat on liburing: the program before this one, with the rings, their mappings and their memory order left to
- * the library. Five calls remain, and every program on liburing is made of them:
+ * cat on liburing: like 02_cat_uring, but the library takes care of the rings, their mappings and the memory
+ * order. Every program on liburing consists of these steps:
  *
  *   io_uring_queue_init()                        make a ring
  *   io_uring_get_sqe(), io_uring_prep_readv()    take an entry of the submission queue, describe a request
- *   io_uring_submit()                            hand what was described to the kernel
+ *   io_uring_submit()                            submit the described requests to the kernel
  *   io_uring_wait_cqe()                          wait for a completion
- *   io_uring_cqe_seen()                          give its place back
+ *   io_uring_cqe_seen()                          release the completion queue entry
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -23,14 +23,14 @@
 
 static char memory[BLOCKS][BLOCK_BYTES];
 
-/* liburing returns an error as a negative number and leaves errno alone. */
+/* liburing returns a negative error number and does not set errno. */
 static _Noreturn void fail(int error, const char *what)
 {
     errno = -error;
     err(EXIT_FAILURE, "%s", what);
 }
 
-/* Reads into the blocks on the ring; the result is readv()'s, or an error number below 0. */
+/* Does readv() by a request on the ring; returns its result, or a negative error number. */
 static int read_blocks(struct io_uring *ring, int file, const struct iovec *blocks, off_t offset)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(ring); /* never NULL: one request at a time */
@@ -52,17 +52,17 @@ static int read_blocks(struct io_uring *ring, int file, const struct iovec *bloc
         fail(waited, "io_uring_wait_cqe");
 
     int result = completion->res;
-    io_uring_cqe_seen(ring, completion); /* from here on the kernel may use its place again */
+    io_uring_cqe_seen(ring, completion); /* from here on the kernel may reuse the entry */
     return result;
 }
 
-/* write() may take less than it was offered: a pipe that is nearly full, a signal. Go on with the rest. */
+/* write() may write less than requested (a nearly full pipe, a signal), so write the rest in a loop. */
 static void write_all(const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, length);
         if (written < 0 && errno != EINTR)
-            err(EXIT_FAILURE, "standard output"); /* the files that follow could not be written either */
+            err(EXIT_FAILURE, "standard output"); /* later files could not be written either */
         if (written > 0) {
             bytes += written;
             length -= (size_t)written;
@@ -70,7 +70,7 @@ static void write_all(const char *bytes, size_t length)
     }
 }
 
-/* Reads until the kernel says that nothing is left: the size of a file is no guide to what it holds. */
+/* Reads until the kernel reports the end of the file: the size from fstat() cannot be relied on. */
 static bool print_file(struct io_uring *ring, int file)
 {
     struct iovec blocks[BLOCKS];
@@ -88,7 +88,7 @@ static bool print_file(struct io_uring *ring, int file)
             return false;
         }
         offset += left;
-        for (int i = 0; left > 0; i++) { /* the blocks are filled in order, the last one perhaps in part */
+        for (int i = 0; left > 0; i++) { /* blocks are filled in order; the last may be partly filled */
             size_t filled = (size_t)left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
             write_all(memory[i], filled);
             left -= (int)filled;
@@ -110,14 +110,14 @@ int main(int argc, char *argv[])
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
         if (file < 0 || !print_file(&ring, file)) {
-            warn("%s", argv[i]); /* one bad file does not keep the others from being printed */
+            warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }
         if (file >= 0)
             close(file);
     }
     io_uring_queue_exit(&ring);
-    /* A full disk or a broken network file system may tell only now. */
+    /* A full disk or a network file system may report an error only at close(). */
     if (close(STDOUT_FILENO) != 0)
         err(EXIT_FAILURE, "standard output");
     return status;

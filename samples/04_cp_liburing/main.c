@@ -1,9 +1,9 @@
 /*
  * cp with many requests in flight on one ring.
  *
- * The file is cut into blocks. A block is read, then written, by requests of its own, and up to DEPTH blocks
- * are on their way at once, finishing in whatever order the kernel likes: each request says where in the file
- * it belongs, and its user data says which block it was. Nothing here waits for one certain request.
+ * The file is split into blocks. Each block is read and then written by its own requests, and up to DEPTH
+ * blocks are in flight at once. They complete in any order: each request states its file offset, and its user
+ * data says which block it belongs to. The program never waits for a particular request.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -23,8 +23,8 @@ struct block {
     off_t offset;     /* in both files */
     size_t filled;    /* bytes read so far */
     size_t written;   /* bytes written so far */
-    bool writing;     /* which of the two is under way */
-    struct iovec iov; /* what the request in flight refers to: it must live as long as the request */
+    bool writing;     /* it is being written; otherwise read */
+    struct iovec iov; /* of the request in flight, which needs it until it completes */
     char *memory;
 };
 
@@ -32,21 +32,21 @@ struct copy {
     struct io_uring ring;
     const char *source_name, *target_name;
     int source, target;
-    off_t stated;              /* the size that fstat() told; 0 where blocks have to go one after the other */
-    off_t next;                /* where the next block begins */
-    bool ended;                /* a read has found the end of the source */
+    off_t stated;              /* the size from fstat(); 0 if blocks must be copied one after the other */
+    off_t next;                /* offset of the next block */
+    bool ended;                /* a read has reached the end of the source */
     struct block *idle[DEPTH]; /* blocks without a request in flight */
     unsigned idle_count;
 };
 
-/* liburing and completions tell an error as a negative number and leave errno alone. */
+/* liburing and completions report a negative error number; errno is not set. */
 static _Noreturn void fail(int error, const char *what)
 {
     errno = -error;
     err(EXIT_FAILURE, "%s", what);
 }
 
-/* Describes the next request of a block: what is missing of its reading or of its writing. */
+/* Queues the next request of a block: read or write its rest. */
 static void queue(struct copy *copy, struct block *block)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(&copy->ring); /* never NULL: an entry for every block */
@@ -62,9 +62,9 @@ static void queue(struct copy *copy, struct block *block)
 }
 
 /*
- * Starts as many reads as there are idle blocks. Past the stated size a single block feels its way, when
- * nothing else is in flight: it nearly always finds the end. So files in /proc, which state 0, devices and
- * pipes are copied too, in order, and one that has grown is copied to its new end.
+ * Starts as many reads as there are idle blocks. Beyond the stated size, one block at a time is read, when
+ * nothing else is in flight; nearly always it finds the end. So files in /proc (stated size 0), devices and
+ * pipes are copied too, in order, and a file that has grown is copied to its new end.
  */
 static void queue_reads(struct copy *copy)
 {
@@ -90,10 +90,10 @@ static void complete(struct copy *copy, struct block *block, int result)
 
     if (block->writing) {
         if (result == 0)
-            fail(-EIO, copy->target_name); /* no progress and no reason: do not try for ever */
+            fail(-EIO, copy->target_name); /* no progress and no error: do not retry forever */
         block->written += (size_t)result;
     } else {
-        block->filled += (size_t)result; /* fewer than asked for is no end yet: only 0 is */
+        block->filled += (size_t)result; /* a short read is not the end; only 0 is */
         copy->ended |= result == 0;
         block->writing = result == 0 || block->filled == BLOCK_BYTES;
     }
@@ -125,12 +125,12 @@ static void run(struct copy *copy)
 
         struct block *block = io_uring_cqe_get_data(completion);
         int result = completion->res;
-        io_uring_cqe_seen(&copy->ring, completion); /* its place may be used again: we have what we need */
+        io_uring_cqe_seen(&copy->ring, completion); /* the entry may be reused: its values were copied */
         complete(copy, block, result);
     }
 }
 
-/* Opens both files. Everything that can be refused is refused before the target is touched. */
+/* Opens both files. All checks that may refuse the copy come before the target is changed. */
 static void open_files(struct copy *copy)
 {
     struct stat source, target;
@@ -140,17 +140,17 @@ static void open_files(struct copy *copy)
     if (S_ISDIR(source.st_mode))
         fail(-EISDIR, copy->source_name);
 
-    /* Not O_TRUNC: it would empty a file that is to be copied onto itself. */
+    /* Not O_TRUNC: it would empty a file that is copied onto itself. */
     copy->target = open(copy->target_name, O_WRONLY | O_CREAT | O_CLOEXEC, source.st_mode & 0777);
     if (copy->target < 0 || fstat(copy->target, &target) != 0)
         err(EXIT_FAILURE, "%s", copy->target_name);
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         errx(EXIT_FAILURE, "%s: is the same file as %s", copy->target_name, copy->source_name);
-    /* Only if there is something in it: what ext4 has cut to nothing it writes to the disk at close. */
+    /* Only if it is not empty: after truncation to 0, ext4 flushes the file to the disk at close. */
     if (S_ISREG(target.st_mode) && target.st_size > 0 && ftruncate(copy->target, 0) != 0)
         err(EXIT_FAILURE, "%s", copy->target_name);
 
-    /* Pipes and devices have no offsets: one request at a time keeps the order. */
+    /* Pipes and devices have no offsets: keep the order by one request at a time. */
     copy->stated = S_ISREG(source.st_mode) && S_ISREG(target.st_mode) ? source.st_size : 0;
 }
 
@@ -174,7 +174,7 @@ int main(int argc, char *argv[])
     run(&copy);
     io_uring_queue_exit(&copy.ring);
     close(copy.source);
-    /* A full disk or a broken network file system may tell only now. */
+    /* A full disk or a network file system may report an error only at close(). */
     if (close(copy.target) != 0)
         err(EXIT_FAILURE, "%s", copy.target_name);
     return EXIT_SUCCESS;

@@ -1,5 +1,5 @@
 /*
- * HTTP/1.0 for static files: GET and HEAD, one request a connection. Plain C and plain system calls.
+ * HTTP/1.0 for static files: GET and HEAD, one request per connection. Plain C and plain system calls.
  */
 #define _GNU_SOURCE
 #include "http.h"
@@ -61,7 +61,7 @@ struct answer http_refuse(const char *status, bool with_body, char *answer)
     return (struct answer){.length = length, .file = -1};
 }
 
-/* Replaces %XX by the byte it stands for, in place. False: no two hexadecimal digits follow, or %00. */
+/* Decodes %XX in place. False: not followed by two hexadecimal digits, or %00. */
 static bool percent_decode(char *text)
 {
     char *out = text;
@@ -117,7 +117,7 @@ static struct answer answer_file(int root, const char *path, bool with_body, cha
     if (file >= 0 && (fstat(file, &stat) != 0 || !S_ISREG(stat.st_mode))) {
         close(file);
         file = -1;
-        errno = ENOENT; /* directories, devices, pipes: not for the web */
+        errno = ENOENT; /* directories, devices, pipes: not served */
     }
     if (file < 0) {
         bool ours = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;
@@ -126,7 +126,7 @@ static struct answer answer_file(int root, const char *path, bool with_body, cha
                                                : "404 Not Found";
         return http_refuse(status, with_body, answer);
     }
-    fcntl(file, F_SETFL, 0); /* O_NONBLOCK off: or a read of what is not in memory yet would be refused */
+    fcntl(file, F_SETFL, 0); /* clear O_NONBLOCK, or a read of data outside the page cache may fail */
     size_t length = write_head(answer, "200 OK", type, stat.st_size);
     if (!with_body) {
         close(file);
@@ -142,7 +142,7 @@ static bool is_version(const char *text)
            isdigit((unsigned char)text[7]) && text[8] == '\0';
 }
 
-/* Whether the text is made of the characters that a method may have. */
+/* Whether the text consists of the characters allowed in a method. */
 static bool is_token(const char *text)
 {
     size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -161,7 +161,7 @@ struct answer http_answer(int root, const char *request, size_t length, char *an
     if (!version || memchr(request, '\0', length))
         return http_refuse("400 Bad Request", true, answer);
     *target++ = *version++ = '\0';
-    target[strcspn(target, "?")] = '\0'; /* a query means nothing to a static file */
+    target[strcspn(target, "?")] = '\0'; /* ignore the query */
     if (!is_token(line) || !is_version(version) || target[0] != '/' || !percent_decode(target))
         return http_refuse("400 Bad Request", true, answer);
     if (version[5] != '1')

@@ -1,4 +1,4 @@
-/* The part of the web server that has nothing to do with io_uring: from a request's text to an answer. */
+/* The part of the web server without io_uring: from the text of a request to an answer. */
 #ifndef HTTP_H
 #define HTTP_H
 
@@ -6,16 +6,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define HTTP_MAX_REQUEST ((size_t)8 * 1024) /* bytes of a request head; a longer one is refused */
-#define HTTP_MAX_ANSWER  ((size_t)1024)     /* bytes that http_answer() and http_refuse() write at most */
+#define HTTP_MAX_REQUEST ((size_t)8 * 1024) /* bytes of a request head; longer ones are refused */
+#define HTTP_MAX_ANSWER  ((size_t)1024)     /* bytes that an answer takes at most */
 
 struct answer {
     size_t length; /* bytes written: the head, and the body of an error */
-    int file;      /* open for reading: what has to follow the head; -1: nothing */
-    off_t size;    /* so many bytes of it, no more and no fewer: the head has promised them */
+    int file;      /* open for reading, to be sent after the head; -1: none */
+    off_t size;    /* send exactly so many bytes of it: the head contains this length */
 };
 
-/* Whether the text holds a whole request head: up to an empty line. */
+/* Whether the text contains a complete request head, which ends with an empty line. */
 bool http_complete(const char *request, size_t length);
 
 /*
@@ -24,7 +24,7 @@ bool http_complete(const char *request, size_t length);
  */
 struct answer http_answer(int root, const char *request, size_t length, char *answer);
 
-/* Answers with an error: `status` is its number and its words. */
+/* Answers with an error; `status` is number and reason phrase, such as "404 Not Found". */
 struct answer http_refuse(const char *status, bool with_body, char *answer);
 
 #endif

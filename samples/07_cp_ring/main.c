@@ -1,21 +1,21 @@
 /*
  * cp that keeps the disk and two processors busy.
  *
- * The file is cut into parts of half a MiB. Each is read into the memory of a lane and written from there,
- * and LANES of them are on their way at once:
+ * The file is split into parts of half a MiB. Each is read into the memory of a lane and written from there,
+ * and LANES of them are in flight at once:
  *
  *     source ---- fill: READ ----> memory of a lane ---- drain: WRITE ----> target
  *
- * cp lets the kernel copy from file to file, which is one copy less. This is faster all the same:
+ * cp lets the kernel copy from file to file, which is one copy less. This program is faster nevertheless:
  *
- *   - Most file systems make a WRITE wait, so a thread of the kernel's does it while this one fills the next
- *     lane: two processors copy.
- *   - A large WRITE is cheaper than many small ones: memory for it is set aside by the part, not by the page.
- *   - What the page cache does not hold is read from the disk into the lane (O_DIRECT): with no copy, several
- *     parts at once, and without driving out of the cache what others need there.
+ *   - On most file systems a WRITE may block, so a kernel thread does it while this thread fills the next
+ * lane: two processors copy.
+ *   - A large WRITE is cheaper than many small ones: page cache is allocated per part, not per page.
+ *   - Parts that are not in the page cache are read from the disk into the lane by O_DIRECT: without a copy,
+ *     several at once, and without evicting cached data of other programs.
  *
- * Holes are not copied: lseek() tells where the data is. Like cp, it leaves behind what it wrote before an
- * error; unlike cp, it refuses a directory as destination.
+ * Holes are not copied: lseek() finds the data between them. Like cp, it leaves a partial destination after
+ * an error; unlike cp, it refuses a directory as destination.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -31,15 +31,15 @@
 #define LANES      16
 #define LANE_BYTES ((size_t)512 * 1024)
 #define HUGE_PAGE  ((size_t)2 * 1024 * 1024)
-#define DISK_BLOCK 4096 /* what O_DIRECT is aligned to: the most that a disk asks for */
+#define DISK_BLOCK 4096 /* alignment for O_DIRECT: the largest that disks require */
 
-/* A part of the file on its way. */
+/* A part of the file in flight. */
 struct lane {
-    off_t offset;   /* where what follows belongs, in both files */
+    off_t offset;   /* of the remaining bytes, in both files */
     size_t length;  /* bytes of the part that are not in the target yet */
-    size_t filled;  /* bytes that were put into the lane */
-    size_t drained; /* of which so many are in the target */
-    bool direct;    /* it is to be filled past the page cache */
+    size_t filled;  /* bytes read into the lane */
+    size_t drained; /* bytes of these written to the target */
+    bool direct;    /* read by O_DIRECT */
     char *memory;
 };
 
@@ -47,30 +47,30 @@ struct copy {
     struct io_uring ring;
     const char *source_name, *target_name;
     int source, target;
-    int direct;   /* the source again, for reads past the page cache; -1: there are none */
-    off_t stated; /* the source's size by fstat(); 0 where the parts have to go one after the other */
-    off_t next;   /* where the next part begins */
-    off_t hole;   /* where the data at `next` ends */
-    off_t end;    /* where a read has found the end of the source; -1: not yet */
+    int direct;   /* the source opened with O_DIRECT; -1: not used */
+    off_t stated; /* the source's size from fstat(); 0 if parts must be copied one after the other */
+    off_t next;   /* offset of the next part */
+    off_t hole;   /* end of the data at `next` */
+    off_t end;    /* end of the source, found by a read; -1: not found yet */
     struct lane *idle[LANES]; /* lanes without a request in flight */
     unsigned idle_count;
 };
 
-/* liburing and completions tell an error as a negative number and leave errno alone. */
+/* liburing and completions report a negative error number; errno is not set. */
 static _Noreturn void fail(int error, const char *what)
 {
     errno = -error;
     err(EXIT_FAILURE, "%s", what);
 }
 
-/* Describes the next request of a lane: an empty one is to be filled, any other drained. */
+/* Queues the next request of a lane: fill it if it is empty, otherwise drain it. */
 static void queue(struct copy *copy, struct lane *lane)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(&copy->ring); /* never NULL: an entry for every lane */
     if (lane->filled > 0) {
         io_uring_prep_write(request, copy->target, lane->memory + lane->drained,
                             (unsigned)(lane->filled - lane->drained), lane->offset + (off_t)lane->drained);
-    } else if (lane->direct) { /* whole blocks; a file's end may come in the middle of the last */
+    } else if (lane->direct) { /* whole blocks; the file may end within the last */
         size_t length = (lane->length + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK;
         io_uring_prep_read(request, copy->direct, lane->memory, (unsigned)length, lane->offset);
     } else {
@@ -80,8 +80,8 @@ static void queue(struct copy *copy, struct lane *lane)
 }
 
 /*
- * Steps over a hole, if there is one at `next`. A file system that knows nothing of holes calls everything
- * data; what cannot be asked (ESPIPE, EINVAL) is taken for data too.
+ * Skips a hole at `next`. A file system without support for holes reports everything as data; where lseek()
+ * fails (ESPIPE, EINVAL), data is assumed too.
  */
 static void skip_hole(struct copy *copy)
 {
@@ -89,20 +89,20 @@ static void skip_hole(struct copy *copy)
         return;
     off_t data = lseek(copy->source, copy->next, SEEK_DATA);
     if (data < 0)
-        data = errno == ENXIO ? copy->stated : copy->next; /* ENXIO: nothing but a hole up to the end */
+        data = errno == ENXIO ? copy->stated : copy->next; /* ENXIO: a hole up to the end */
     copy->next = data < copy->stated ? data : copy->stated;
     off_t hole = lseek(copy->source, copy->next, SEEK_HOLE);
     copy->hole = hole > copy->next && hole < copy->stated ? hole : copy->stated;
 }
 
 /*
- * Whether less than half of a part of the source is in the page cache. mincore() tells that of a mapping,
- * which is there for nothing else: it cannot even be read. To those who may not write the source the kernel
- * calls everything cached, and what cannot be asked is taken for cached too.
+ * Whether less than half of a part of the source is in the page cache. mincore() reports it for a mapping,
+ * which is made only for that and cannot even be read. The kernel reports everything as cached to users who
+ * may not write the source; if mincore() fails, cached is assumed.
  */
 static bool is_cold(int source, off_t offset, size_t length)
 {
-    static unsigned char resident[LANE_BYTES / 4096]; /* one for each page, which has 4096 bytes or more */
+    static unsigned char resident[LANE_BYTES / 4096]; /* one per page of 4096 bytes or more */
     size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (length + page - 1) / page, cached = pages;
     void *mapping = mmap(NULL, length, PROT_NONE, MAP_SHARED, source, offset);
     if (mapping == MAP_FAILED)
@@ -117,9 +117,9 @@ static bool is_cold(int source, off_t offset, size_t length)
 }
 
 /*
- * Fills as many lanes as are idle. Past the stated size a single lane feels its way, by read, when nothing
- * else is in flight: it nearly always finds the end. So files in /proc, which state 0, devices and pipes are
- * copied too, in order, and one that has grown is copied to its new end.
+ * Fills as many lanes as are idle. Beyond the stated size, one lane at a time is filled, when nothing else is
+ * in flight; nearly always it finds the end. So files in /proc (stated size 0), devices and pipes are copied
+ * too, in order, and a file that has grown is copied to its new end.
  */
 static void fill_lanes(struct copy *copy)
 {
@@ -145,24 +145,24 @@ static void complete(struct copy *copy, struct lane *lane, int result)
 {
     bool filling = lane->filled == 0;
     if (result == -EINTR || result == -EAGAIN) {
-        /* once again */
-    } else if (result == -EINVAL && filling && lane->direct) { /* not there, or not with this disk */
+        /* retry */
+    } else if (result == -EINVAL && filling && lane->direct) { /* O_DIRECT does not work here */
         copy->direct = -1;
         lane->direct = false;
     } else if (result < 0) {
         fail(result, filling ? copy->source_name : copy->target_name);
     } else if (filling && result == 0) {
         if (copy->end < 0 || lane->offset < copy->end)
-            copy->end = lane->offset; /* one that has shrunk ends where the first of several reads says */
+            copy->end = lane->offset; /* if the file has shrunk, several reads find an end: take the first */
         lane->length = 0;
     } else if (filling) {
-        /* Perhaps less than was asked for: that is no end, only 0 is. Or more, up to the end of a block. */
+        /* A short read is not the end, only 0 is. It may also be longer, up to the end of a disk block. */
         lane->filled = (size_t)result < lane->length ? (size_t)result : lane->length;
     } else if (result == 0) {
-        fail(-EIO, copy->target_name); /* no progress and no reason: do not try for ever */
+        fail(-EIO, copy->target_name); /* no progress and no error: do not retry forever */
     } else {
         lane->drained += (size_t)result;
-        if (lane->drained == lane->filled) { /* the lane is empty again, and the rest of its part to come */
+        if (lane->drained == lane->filled) { /* the lane is empty again; the rest of its part follows */
             lane->offset += (off_t)lane->drained;
             lane->length -= lane->drained;
             lane->filled = lane->drained = 0;
@@ -186,26 +186,26 @@ static void run(struct copy *copy)
         while (io_uring_peek_cqe(&copy->ring, &completion) == 0) {
             struct lane *lane = io_uring_cqe_get_data(completion);
             int result = completion->res;
-            io_uring_cqe_seen(&copy->ring, completion); /* its place may be used again */
+            io_uring_cqe_seen(&copy->ring, completion); /* the entry may be reused */
             complete(copy, lane, result);
         }
     }
 }
 
-/* Opens the source once more, for reads past the page cache. Without that the copy is slower, no more. */
+/* Opens the source again with O_DIRECT. If that fails, the copy is only slower. */
 static int open_direct(const char *name, const struct stat *source)
 {
     struct stat again;
     int file = open(name, O_RDONLY | O_DIRECT | O_CLOEXEC);
     if (file >= 0 &&
         (fstat(file, &again) != 0 || again.st_dev != source->st_dev || again.st_ino != source->st_ino)) {
-        close(file); /* the name means another file by now */
+        close(file); /* the name refers to another file now */
         return -1;
     }
     return file;
 }
 
-/* Opens both files. Everything that can be refused is refused before the target is touched. */
+/* Opens both files. All checks that may refuse the copy come before the target is changed. */
 static void open_files(struct copy *copy)
 {
     struct stat source, target;
@@ -215,8 +215,8 @@ static void open_files(struct copy *copy)
     if (S_ISDIR(source.st_mode))
         fail(-EISDIR, copy->source_name);
 
-    /* Not O_TRUNC: it would empty a file that is to be copied onto itself. O_EXCL: a new file, and not one
-     * that a dangling symbolic link points to. */
+    /* Not O_TRUNC: it would empty a file that is copied onto itself. O_EXCL: do not create a file through a
+     * dangling symbolic link. */
     copy->target = open(copy->target_name, O_WRONLY | O_CLOEXEC);
     if (copy->target < 0 && errno == ENOENT)
         copy->target =
@@ -225,19 +225,19 @@ static void open_files(struct copy *copy)
         err(EXIT_FAILURE, "%s", copy->target_name);
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         errx(EXIT_FAILURE, "%s: is the same file as %s", copy->target_name, copy->source_name);
-    /* Only if there is something in it: what ext4 has cut to nothing it writes to the disk at close. */
+    /* Only if it is not empty: after truncation to 0, ext4 flushes the file to the disk at close. */
     if (S_ISREG(target.st_mode) && target.st_size > 0 && ftruncate(copy->target, 0) != 0)
         err(EXIT_FAILURE, "%s", copy->target_name);
 
-    /* Pipes and devices have no offsets: one request at a time keeps the order. */
+    /* Pipes and devices have no offsets: keep the order by one request at a time. */
     copy->stated = S_ISREG(source.st_mode) && S_ISREG(target.st_mode) ? source.st_size : 0;
     copy->direct = copy->stated > 0 ? open_direct(copy->source_name, &source) : -1;
 }
 
 /*
- * Sets up the lanes. Their memory costs nothing until it is used. Where the file begins cold, huge pages are
- * asked for: each is a single piece to the disk, small ones make a list of a hundred, and without them a cold
- * copy took 1.6 times as long. A warm one does not miss them.
+ * Sets up the lanes. If the start of the file is not cached, their memory gets huge pages: each is one
+ * segment of a disk request, where small pages make a hundred. Without them an uncached copy took 1.6 times
+ * as long; a cached one does not benefit.
  */
 static void make_lanes(struct copy *copy)
 {
@@ -247,7 +247,7 @@ static void make_lanes(struct copy *copy)
         err(EXIT_FAILURE, "memory");
     size_t first = copy->stated < (off_t)LANE_BYTES ? (size_t)copy->stated : LANE_BYTES;
     if (copy->direct >= 0 && is_cold(copy->source, 0, first))
-        madvise(memory, LANES * LANE_BYTES, MADV_HUGEPAGE); /* a wish: some kernels have none */
+        madvise(memory, LANES * LANE_BYTES, MADV_HUGEPAGE); /* may fail: some kernels have no huge pages */
     for (int i = 0; i < LANES; i++) {
         lanes[i].memory = memory + (size_t)i * LANE_BYTES;
         copy->idle[copy->idle_count++] = &lanes[i];
@@ -266,13 +266,13 @@ int main(int argc, char *argv[])
     open_files(&copy);
     make_lanes(&copy);
     run(&copy);
-    /* A hole at the end was not written, and neither may anything be left of a source that has shrunk. */
+    /* Set the size: a hole at the end was not written, and a source that has shrunk must not leave a tail. */
     struct stat target;
     if (fstat(copy.target, &target) != 0 ||
         (S_ISREG(target.st_mode) && target.st_size != copy.end && ftruncate(copy.target, copy.end) != 0))
         err(EXIT_FAILURE, "%s", copy.target_name);
     io_uring_queue_exit(&copy.ring);
-    /* A full disk or a broken network file system may tell only now. */
+    /* A full disk or a network file system may report an error only at close(). */
     if (close(copy.target) != 0)
         err(EXIT_FAILURE, "%s", copy.target_name);
     return EXIT_SUCCESS;

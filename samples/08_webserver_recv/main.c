@@ -2,20 +2,19 @@
  * A small static web server: many connections, one thread, one ring.
  *
  * Accepting, reading from sockets and files, and writing to sockets are requests on the ring. Each connection
- * has at most one request in flight, and its user data is the connection; when it completes, the state of the
- * connection says what comes next:
+ * has at most one request in flight, whose user data is the connection. When it completes, the state of the
+ * connection decides what comes next:
  *
- *   RECEIVING  the request head, in as many pieces as the client likes
- *   SENDING    what is in the buffer: first the response head, then the file block by block
- *   LOADING    the next block of the file into the buffer
- *   DRAINING   nothing left to send: wait until the client has closed its side too
+ *   RECEIVING  receiving the request head, in any number of pieces
+ *   SENDING    sending the buffer: first the response head, then the file block by block
+ *   LOADING    reading the next block of the file into the buffer
+ *   DRAINING   nothing left to send: waiting until the client has closed its side too
  *
- * What a request says and what answers it is the business of the other server's http.c: nothing there touches
- * the ring.
+ * http.c of 05_webserver_liburing parses requests and composes answers; it does not use the ring.
  *
- * This is 05_webserver_liburing with the operations that Linux 5.6 brought: RECV and SEND take the place of
- * READV and WRITEV on sockets, READ that of READV on files. Each takes an address and a length, so the vector
- * that had to live as long as the request is gone, and SEND is told not to raise SIGPIPE.
+ * This is 05_webserver_liburing with operations that Linux 5.6 added: RECV and SEND replace READV and WRITEV
+ * on sockets, READ replaces READV on files. They take an address and a length, so no vector has to be kept
+ * until the request completes, and SEND with MSG_NOSIGNAL does not raise SIGPIPE.
  */
 #define _GNU_SOURCE
 #include "../05_webserver_liburing/http.h"
@@ -38,23 +37,23 @@
 #define RING_ENTRIES    256
 #define MAX_CONNECTIONS (RING_ENTRIES - 1) /* one request in flight for each, and one accept */
 #define BUFFER_BYTES    ((size_t)32 * 1024)
-#define PATIENCE        10 /* seconds for a request to arrive, or for a block to be taken */
+#define PATIENCE        10 /* seconds for a request to arrive, or for the client to accept a block */
 
 enum state { FREE, RECEIVING, SENDING, LOADING, DRAINING };
 
 struct connection {
     enum state state;
     int socket;
-    int file;        /* what is being sent; -1: none */
+    int file;        /* being sent; -1: none */
     off_t offset;    /* of the next block in the file */
-    off_t remaining; /* bytes of the file still to be loaded: as many as the head has promised */
+    off_t remaining; /* bytes of the file still to be read, by the length in the head */
     size_t length;   /* bytes in the buffer */
-    size_t sent;     /* of which the client has taken so many */
+    size_t sent;     /* bytes of the buffer already sent */
     time_t deadline;
     char buffer[BUFFER_BYTES];
 };
 
-/* Every byte of memory this server will ever need: none is allocated, so none can leak. */
+/* All memory of the server is static, so none can leak. */
 static struct connection connections[MAX_CONNECTIONS];
 static struct connection *idle[MAX_CONNECTIONS]; /* those that are FREE */
 static unsigned idle_count;
@@ -69,8 +68,8 @@ static _Noreturn void fail(int error, const char *what)
     err(EXIT_FAILURE, "%s", what);
 }
 
-/* Errors that say no more than "once again": a signal, no memory for the moment. */
-static bool passing(int error)
+/* Transient errors: retry after a signal, or when there is no memory at the moment. */
+static bool is_transient(int error)
 {
     return error == -EINTR || error == -EAGAIN;
 }
@@ -82,20 +81,20 @@ static time_t now(void)
     return time.tv_sec;
 }
 
-/* ---- requests on the ring: io_uring_get_sqe() never returns NULL, for there is an entry for each ---- */
+/* ---- requests on the ring: there is an entry for each, so io_uring_get_sqe() never returns NULL ---- */
 
-/* Called whenever a place may have become free. */
+/* Called whenever a connection may have become free. */
 static void queue_accept(void)
 {
     if (accepting || idle_count == 0)
         return;
     struct io_uring_sqe *request = io_uring_get_sqe(&ring);
     io_uring_prep_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
-    io_uring_sqe_set_data(request, NULL); /* the one request that belongs to no connection */
+    io_uring_sqe_set_data(request, NULL); /* only accept belongs to no connection */
     accepting = true;
 }
 
-/* Queues the one request that the connection's state calls for. */
+/* Queues the request for the connection's state. */
 static void queue(struct connection *c)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(&ring);
@@ -104,16 +103,16 @@ static void queue(struct connection *c)
     case SENDING:
         io_uring_prep_send(request, c->socket, c->buffer + c->sent, c->length - c->sent, MSG_NOSIGNAL);
         break;
-    case LOADING: /* behind what is in the buffer already */
+    case LOADING: /* append to the buffer */
         room = BUFFER_BYTES - c->length;
         if (c->remaining < (off_t)room)
             room = (size_t)c->remaining;
         io_uring_prep_read(request, c->file, c->buffer + c->length, (unsigned)room, (uint64_t)c->offset);
         break;
-    case RECEIVING: /* likewise */
+    case RECEIVING: /* append to the buffer */
         io_uring_prep_recv(request, c->socket, c->buffer + c->length, HTTP_MAX_REQUEST - c->length, 0);
         break;
-    default: /* DRAINING: read and forget */
+    default: /* DRAINING: discard */
         io_uring_prep_recv(request, c->socket, c->buffer, BUFFER_BYTES, 0);
     }
     io_uring_sqe_set_data(request, c);
@@ -123,7 +122,7 @@ static void queue(struct connection *c)
 
 static void open_connection(int socket)
 {
-    struct connection *c = idle[--idle_count]; /* there is one: accept is queued only then */
+    struct connection *c = idle[--idle_count]; /* never empty: accept is queued only if one is free */
     c->state = RECEIVING;
     c->socket = socket;
     c->file = -1;
@@ -142,7 +141,7 @@ static void close_connection(struct connection *c)
     queue_accept();
 }
 
-/* Ends connections whose time is up: shut down, their request in flight completes, and the rest follows. */
+/* Ends overdue connections: shutdown() completes their request in flight, which closes them. */
 static void enforce_deadlines(void)
 {
     time_t time = now();
@@ -151,7 +150,8 @@ static void enforce_deadlines(void)
             shutdown(connections[i].socket, SHUT_RDWR);
 }
 
-/* The head is in the buffer. A file goes behind it before anything is sent: a small one travels with it. */
+/* The head is in the buffer. A block of the file is appended before sending, so a small file needs one send.
+ */
 static void start_answer(struct connection *c, struct answer answer)
 {
     c->length = answer.length;
@@ -166,11 +166,11 @@ static void start_answer(struct connection *c, struct answer answer)
 /* Takes the result of a connection's request and queues the next one, or ends the connection. */
 static void advance(struct connection *c, int result)
 {
-    if (passing(result)) {
+    if (is_transient(result)) {
         queue(c);
         return;
     }
-    /* An error: the client is gone. Nothing received: it is done. Nothing loaded: the file has shrunk. */
+    /* On error the client is gone; 0 bytes received: it has closed; 0 bytes read: the file has shrunk. */
     if (result < 0 || (result == 0 && (c->state != RECEIVING || c->length == 0))) {
         close_connection(c);
         return;
@@ -178,7 +178,7 @@ static void advance(struct connection *c, int result)
     switch (c->state) {
     case RECEIVING:
         c->length += (size_t)result;
-        if (result == 0 || http_complete(c->buffer, c->length)) /* or as complete as it will ever be */
+        if (result == 0 || http_complete(c->buffer, c->length)) /* 0: no more will come */
             start_answer(c, http_answer(public_directory, c->buffer, c->length, c->buffer));
         else if (c->length == HTTP_MAX_REQUEST)
             start_answer(c, http_refuse("431 Request Header Fields Too Large", true, c->buffer));
@@ -197,14 +197,14 @@ static void advance(struct connection *c, int result)
         c->length = c->sent = 0;
         c->state = LOADING;
         if (c->remaining == 0) {
-            /* Not close(): with something of the client's unread, that would reset the connection, and what
-             * we have just sent could be lost on its way. */
+            /* Not close(): with unread data from the client it would reset the connection, and the client
+             * could lose the answer. */
             shutdown(c->socket, SHUT_WR);
             c->state = DRAINING;
         }
         break;
     default:
-        break; /* DRAINING: on with it, until the client closes or its time is up */
+        break; /* DRAINING: until the client closes or the deadline */
     }
     queue(c);
 }
@@ -217,7 +217,7 @@ static void accepted(int result)
     else if (result == -EINVAL || result == -EOPNOTSUPP)
         errx(EXIT_FAILURE, "accept on the ring: %s (it needs Linux 5.6)", strerror(-result));
     else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
-        return; /* the next closed connection, or the next second, tries again */
+        return; /* retried when a connection closes, or within a second */
     queue_accept();
 }
 
@@ -232,8 +232,8 @@ static void on_signal(int number)
 }
 
 /*
- * Signals only set flags, and interrupt the wait for a completion. One that comes just before the wait is
- * noticed a second later: the alarm is there for deadlines, and for that.
+ * Signal handlers only set flags; the signal interrupts the wait for a completion. A signal just before the
+ * wait is noticed within a second, because of the alarm, which also serves the deadlines.
  */
 static void catch_signals(void)
 {
@@ -246,8 +246,8 @@ static void catch_signals(void)
 }
 
 /*
- * Listens on the loopback address alone, on purpose: this is a program to learn from, without encryption,
- * access rules or logs. It must not be reachable from outside the machine it was tried on.
+ * Listens only on the loopback address, on purpose: this is a program to learn from, without encryption,
+ * access rules or logs. It must not be reachable from other machines.
  */
 static void listen_on_loopback(unsigned short port)
 {
@@ -267,8 +267,8 @@ static void serve(void)
 {
     queue_accept();
     while (!stopped) {
-        int error = io_uring_submit(&ring); /* everything that was queued since the last time, at once */
-        if (error < 0 && !passing(error))
+        int error = io_uring_submit(&ring); /* everything queued since the last call */
+        if (error < 0 && !is_transient(error))
             fail(error, "io_uring_submit");
         struct io_uring_cqe *completion;
         error = io_uring_wait_cqe(&ring, &completion);
@@ -277,14 +277,14 @@ static void serve(void)
             enforce_deadlines();
             queue_accept();
         }
-        if (passing(error))
+        if (is_transient(error))
             continue;
         if (error < 0)
             fail(error, "io_uring_wait_cqe");
 
         struct connection *c = io_uring_cqe_get_data(completion);
         int result = completion->res;
-        io_uring_cqe_seen(&ring, completion); /* its place may be used again: we have what we need */
+        io_uring_cqe_seen(&ring, completion); /* the entry may be reused: its values were copied */
         if (c)
             advance(c, result);
         else
@@ -313,7 +313,7 @@ int main(int argc, char *argv[])
     listen_on_loopback((unsigned short)port);
     serve();
 
-    /* The ring holds the socket some milliseconds longer than we do, and with it the port: free that now. */
+    /* The ring keeps the socket open some milliseconds longer than we do: free the port now. */
     shutdown(listener, SHUT_RDWR);
     io_uring_queue_exit(&ring);
     return EXIT_SUCCESS;

@@ -1,16 +1,15 @@
 /*
- * What happens to a connection, as a state machine. Its state says what it is about; what it waits for are
- * the requests that it has in flight, and `pending` counts them: only when there are none may its place be
- * reused.
+ * The state machine of a connection. `pending` counts its requests in flight; its struct may be reused only
+ * when there are none.
  *
- *   IDLE       a request has to arrive, or the rest of it
- *   OPENING    the file that it names is being opened, by this connection or by another
- *   ANSWERING  the head of the answer is sent, and the file block by block: READ and SEND in one go
- *   DRAINING   it was told that this was the last answer; what it still sends is thrown away
- *   CLOSING    everything in flight has been cancelled, and has to come back
+ *   IDLE       waiting for a request or the rest of one
+ *   OPENING    the requested file is being opened, for this connection or another one
+ *   ANSWERING  sending the head and the file block by block, with linked READ and SEND
+ *   DRAINING   the last answer was sent; whatever the client still sends is discarded
+ *   CLOSING    the requests in flight were cancelled and have to complete
  *
- * Memory is a fixed number of places: none is allocated, so none can leak. Where all are taken, no connection
- * is accepted until one ends.
+ * The structs are a static array, so no memory can leak. When all are in use, no connection is accepted until
+ * one closes.
  */
 #define _GNU_SOURCE
 #include "connection.h"
@@ -25,12 +24,12 @@
 #include "ring.h"
 
 #define OUTPUT_BYTES ((size_t)64 * 1024)
-#define COPIED_BYTES ((off_t)4096) /* up to here it is cheaper to copy a kept content behind the head */
+#define COPIED_BYTES ((off_t)4096) /* up to this size it is cheaper to append cached content to the head */
 
 /* Milliseconds. */
 #define REQUEST_PATIENCE (10 * 1000) /* for a whole request, from its first byte on */
 #define IDLE_PATIENCE    (30 * 1000) /* for its first byte */
-#define ANSWER_PATIENCE  (10 * 1000) /* for a piece of the answer to be taken */
+#define ANSWER_PATIENCE  (10 * 1000) /* for the client to accept a piece of the answer */
 #define DRAIN_PATIENCE   (5 * 1000)  /* for the client to close */
 
 enum state { FREE, IDLE, OPENING, ANSWERING, DRAINING, CLOSING };
@@ -41,26 +40,26 @@ struct connection {
     _Alignas(1 << KIND_BITS) enum state state;
     int socket;
     unsigned pending;
-    bool receiving; /* a RECEIVE is in flight, and who cancels it does so once */
-    bool cancelled;
-    bool own_memory; /* lent buffers have run out: the next RECEIVE is into `input` */
+    bool receiving;  /* a RECEIVE is in flight */
+    bool cancelled;  /* it was cancelled */
+    bool own_memory; /* there was no provided buffer left: the next RECEIVE is into `input` */
     bool ended;      /* the client sends no more */
     bool linger; /* it may still be sending: closing at once would reset the connection and lose the answer */
     bool reading; /* a READ and its SEND are in flight */
-    bool cut;     /* the READ brought less, so that its SEND is not done */
+    bool cut;     /* the READ was short, so its linked SEND was cancelled */
     long long deadline;
 
-    size_t input_length;            /* bytes in `input`, */
-    size_t head_length;             /* of which the request being answered takes so many */
-    uint16_t held_first, held_last; /* lent buffers whose content has no place in `input` yet */
+    size_t input_length;            /* bytes in `input` */
+    size_t head_length;             /* bytes of these in the request being answered */
+    uint16_t held_first, held_last; /* provided buffers whose content does not fit into `input` yet */
     struct request request;
     struct file *file;
     struct connection *next_waiting;
 
-    off_t offset, remaining; /* of the file: where the next block begins, and how much there is to read */
-    size_t wanted;           /* the block being read */
+    off_t offset, remaining; /* of the next block in the file, and bytes still to read */
+    size_t wanted;           /* bytes of the block being read */
     size_t output_length, sent;
-    struct iovec parts[2]; /* the head, and what is kept of the file */
+    struct iovec parts[2]; /* the head, and the cached content of the file */
     struct msghdr message;
 
     char input[HTTP_MAX_HEAD];
@@ -68,15 +67,15 @@ struct connection {
 };
 
 static struct connection connections[MAX_CONNECTIONS];
-static struct connection *places[MAX_CONNECTIONS]; /* those that are free, the next one to be taken on top */
+static struct connection *free_list[MAX_CONNECTIONS]; /* a stack of those that are FREE */
 static bool stopping;
 long long now;
-unsigned free_places;
+unsigned free_connections;
 
-/* A lent buffer that is held: what is in it, and the next one of the same connection. */
+/* For each provided buffer that a connection holds: its unread bytes, and the connection's next buffer. */
 static struct {
     uint16_t next, from, length;
-} held[LENT_BUFFERS];
+} held[PROVIDED_BUFFERS];
 
 static void advance(struct connection *c);
 static void close_connection(struct connection *c);
@@ -87,8 +86,7 @@ static void start_receiving(struct connection *c)
 {
     if (c->receiving || c->ended)
         return;
-    bool keep = c->state == IDLE; /* when draining, it is only to be thrown away */
-    size_t from = keep ? c->input_length : 0;
+    size_t from = c->state == IDLE ? c->input_length : 0; /* DRAINING discards what it receives */
     ring_receive(c->socket, c->input + from, sizeof(c->input) - from, c->own_memory, c);
     c->receiving = true;
     c->cancelled = false;
@@ -102,8 +100,8 @@ static void stop_receiving(struct connection *c)
     c->cancelled = true;
 }
 
-/* Moves what is held to where requests are read from, as far as there is room. */
-static void take_held(struct connection *c)
+/* Moves held data to `input`, as far as there is room. */
+static void consume_held(struct connection *c)
 {
     while (c->held_first != NO_BUFFER && c->input_length < sizeof(c->input)) {
         uint16_t number = c->held_first;
@@ -126,7 +124,7 @@ static void drop_held(struct connection *c)
         ring_return(c->held_first);
 }
 
-/* The client has sent more than can be looked at now. It is held; until it is used no more is asked for. */
+/* Appends a buffer to the held ones. While some data does not fit into `input`, receiving is stopped. */
 static void hold(struct connection *c, uint16_t number, size_t length)
 {
     held[number].next = NO_BUFFER;
@@ -137,7 +135,7 @@ static void hold(struct connection *c, uint16_t number, size_t length)
     else
         held[c->held_last].next = number;
     c->held_last = number;
-    take_held(c);
+    consume_held(c);
     if (c->held_first != NO_BUFFER)
         stop_receiving(c);
 }
@@ -147,12 +145,12 @@ void connection_received(struct connection *c, int result, unsigned flags)
     bool useful = c->state != DRAINING && c->state != CLOSING;
     if (result > 0 && c->state == IDLE && c->input_length == 0)
         c->deadline = now + REQUEST_PATIENCE;
-    if (!(flags & GOES_ON)) {
+    if (!(flags & CQE_MORE)) {
         c->receiving = false;
         c->own_memory = result == -ENOBUFS;
         c->pending--;
     }
-    if (flags & HAS_BUFFER) {
+    if (flags & CQE_BUFFER) {
         uint16_t number = (uint16_t)(flags >> BUFFER_SHIFT);
         if (result > 0 && useful)
             hold(c, number, (size_t)result);
@@ -163,8 +161,8 @@ void connection_received(struct connection *c, int result, unsigned flags)
     }
     if (result == 0) {
         c->ended = true;
-    } else if (result < 0 && result != -ENOBUFS && result != -ECANCELED && !is_passing(result)) {
-        c->ended = true; /* reset: an answer in flight will find that out for itself */
+    } else if (result < 0 && result != -ENOBUFS && result != -ECANCELED && !is_transient(result)) {
+        c->ended = true; /* reset by the client: an answer in flight will fail by itself */
         if (c->state == IDLE)
             close_connection(c);
     }
@@ -174,7 +172,7 @@ void connection_received(struct connection *c, int result, unsigned flags)
 
 /* ---- answering ---- */
 
-/* Queues the next piece of the answer. False: there is none. */
+/* Queues the next piece of the answer. False: everything is sent. */
 static bool send_more(struct connection *c)
 {
     if (c->sent == c->output_length)
@@ -219,7 +217,7 @@ static void answer(struct connection *c, struct answer answer)
     send_more(c);
 }
 
-/* Answers a request that is not understood or will not be carried out, as the last one. */
+/* Answers with an error and closes the connection after it. */
 static void refuse(struct connection *c, int status)
 {
     c->request.keep_alive = false;
@@ -275,7 +273,7 @@ void connections_file_ready(struct file *file)
     files_release(file);
 }
 
-/* ---- the life of a connection ---- */
+/* ---- opening, waiting, closing ---- */
 
 static void await_request(struct connection *c)
 {
@@ -290,13 +288,13 @@ static void await_request(struct connection *c)
 
 void connections_init(void)
 {
-    for (size_t i = MAX_CONNECTIONS; i > 0; i--) /* the first place is on top */
-        places[free_places++] = &connections[i - 1];
+    for (size_t i = MAX_CONNECTIONS; i > 0; i--) /* the first one on top */
+        free_list[free_connections++] = &connections[i - 1];
 }
 
 void connection_open(int socket)
 {
-    struct connection *c = places[--free_places];
+    struct connection *c = free_list[--free_connections];
     memset(c, 0, offsetof(struct connection, input));
     c->held_first = NO_BUFFER;
     c->socket = socket;
@@ -316,10 +314,10 @@ static void close_connection(struct connection *c)
         return;
     ring_close_socket(c->socket);
     c->state = FREE;
-    places[free_places++] = c;
+    free_list[free_connections++] = c;
 }
 
-/* The answer is sent. */
+/* The whole answer is sent. */
 static void finish_answer(struct connection *c)
 {
     if (c->file)
@@ -341,12 +339,12 @@ static void finish_answer(struct connection *c)
     }
 }
 
-/* Goes on with a connection that waits for its client. */
+/* Does what is possible for a connection that waits for its client. */
 static void advance(struct connection *c)
 {
     switch (c->state) {
     case IDLE:
-        take_held(c);
+        consume_held(c);
         c->head_length = http_head_length(c->input, c->input_length);
         if (c->head_length > 0)
             start_answer(c);
@@ -372,7 +370,7 @@ static void advance(struct connection *c)
     }
 }
 
-/* So much of the file is in the buffer. */
+/* `size` bytes of the file were read into `output`. */
 static void loaded(struct connection *c, size_t size)
 {
     c->output_length += size;
@@ -388,27 +386,27 @@ void connection_sent(struct connection *c, int result)
         close_connection(c);
         return;
     }
-    if (c->reading) /* the READ before it has said nothing: it went well */
+    if (c->reading) /* no completion of the linked READ (CQE_SKIP_SUCCESS): it succeeded */
         loaded(c, c->wanted);
     if (result == -ECANCELED && c->cut) {
-        c->cut = false; /* what has been read all the same is sent by itself */
+        c->cut = false; /* the bytes that were read are sent below */
         result = 0;
     }
-    if (c->remaining < 0 || (result < 0 && !is_passing(result))) {
+    if (c->remaining < 0 || (result < 0 && !is_transient(result))) {
         close_connection(c);
         return;
     }
     if (result > 0) {
         size_t rest = c->output_length - c->sent, part = (size_t)result < rest ? (size_t)result : rest;
         c->sent += part;
-        c->offset += (off_t)((size_t)result - part); /* what is more was of the kept content */
+        c->offset += (off_t)((size_t)result - part); /* the rest was cached content */
         c->remaining -= (off_t)((size_t)result - part);
     }
     if (!send_more(c))
         finish_answer(c);
 }
 
-/* Where the ring is modern, this comes only if the file did not give as much as was asked for. */
+/* In the modern set, READ completes only if it was short or failed. */
 void connection_read(struct connection *c, int result)
 {
     c->cut = result != (int)c->wanted;
@@ -418,7 +416,8 @@ void connection_read(struct connection *c, int result)
         loaded(c, (size_t)result);
     } else {
         c->reading = false;
-        c->remaining = -1; /* it has shrunk, or fails: the client will know by the connection's early end */
+        c->remaining =
+            -1; /* the file has shrunk or cannot be read: close early, so that the client notices */
     }
     if (ring_is_modern)
         connection_sent(c, -ECANCELED);
@@ -430,7 +429,7 @@ void connection_shut_down(struct connection *c)
     advance(c);
 }
 
-/* Ends what takes too long, in a way that depends on what the client owes us. */
+/* Ends a connection whose deadline has passed, with 408 if a request has begun to arrive. */
 static void enforce_deadline(struct connection *c)
 {
     if (c->state == IDLE && c->input_length > 0) {

@@ -1,38 +1,38 @@
-/* What happens to a connection, from its socket's first byte to its close. */
+/* A connection, from accept to close. */
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
 #include <errno.h>
 #include <stdbool.h>
 
-struct connection; /* the owner of the requests that are about it: see ring_owner() */
+struct connection; /* the owner of its requests: see ring_owner() */
 struct file;
 
-extern long long now; /* milliseconds, as of the last completions */
-extern unsigned free_places;
+extern long long now; /* milliseconds, when the last completions were read */
+extern unsigned free_connections;
 
 void connections_init(void);
 
-/* Takes a free place, of which there has to be one, for a socket that was accepted. */
+/* Begins a connection on an accepted socket; free_connections must not be 0. */
 void connection_open(int socket);
 
-/* Take the completions of kind RECEIVE, READ, SEND and SHUTDOWN. */
+/* Handle the completions of kind RECEIVE, READ, SEND and SHUTDOWN. */
 void connection_received(struct connection *c, int result, unsigned flags);
 void connection_read(struct connection *c, int result);
 void connection_sent(struct connection *c, int result);
 void connection_shut_down(struct connection *c);
 
-/* Tells all that wait for a file that it is ready. */
+/* Answers all connections that wait for a file. */
 void connections_file_ready(struct file *file);
 
-/* Ends what takes too long. */
+/* Ends connections whose deadline has passed. */
 void connections_expire(void);
 
-/* Lets go who has asked for nothing yet, and everybody else with his answer. */
+/* Closes idle connections now, and the others after their answer. */
 void connections_stop(void);
 
-/* Errors that say no more than "once again". */
-static inline bool is_passing(int error)
+/* Transient errors, to be retried. */
+static inline bool is_transient(int error)
 {
     return error == -EINTR || error == -EAGAIN;
 }

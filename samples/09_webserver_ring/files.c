@@ -13,13 +13,12 @@
 #define RESOLVE_BENEATH       0x08
 #endif
 
-#define MAX_FILES                                                                                            \
-    (MAX_CONNECTIONS + 64) /* each connection uses one at most: some are always left for others */
-#define BUCKETS 512
+#define MAX_FILES (MAX_CONNECTIONS + 64) /* a connection uses one at most: some are always left */
+#define BUCKETS   512
 
 static struct file files[MAX_FILES];
 static struct file *buckets[BUCKETS], *unused;
-static off_t kept_bytes;
+static off_t cached_bytes;
 static int root;
 
 void files_init(int directory)
@@ -39,8 +38,8 @@ static struct file **bucket_of(const char *path)
     return &buckets[hash % BUCKETS];
 }
 
-/* Nobody will be given it any more. */
-static void unlist(struct file *file)
+/* No further request will get this file. */
+static void remove_from_bucket(struct file *file)
 {
     if (!file->is_listed)
         return;
@@ -54,7 +53,7 @@ static void unlist(struct file *file)
 static void drop_content(struct file *file)
 {
     if (file->content)
-        kept_bytes -= file->document.size;
+        cached_bytes -= file->document.size;
     free(file->content);
     file->content = NULL;
 }
@@ -80,17 +79,17 @@ void files_expire(long long now)
 {
     for (size_t i = 0; i < MAX_FILES; i++)
         if (files[i].is_listed && now - files[i].opened >= FRESH_MS) {
-            unlist(&files[i]);
+            remove_from_bucket(&files[i]);
             discard_unless_needed(&files[i]);
         }
 }
 
-/* The list of the unused is empty: takes a place from a file that is merely kept. */
+/* The list of unused structs is empty: takes one from a file that no connection uses. */
 static void make_room(void)
 {
     for (size_t i = 0; i < MAX_FILES && !unused; i++)
         if (files[i].is_listed && files[i].users == 0) {
-            unlist(&files[i]);
+            remove_from_bucket(&files[i]);
             discard_unless_needed(&files[i]);
         }
 }
@@ -105,7 +104,7 @@ struct file *files_take(const char *path, long long now)
         return file;
     }
     if (file) {
-        unlist(file);
+        remove_from_bucket(file);
         discard_unless_needed(file);
     }
     if (!unused)
@@ -129,8 +128,8 @@ struct file *files_take(const char *path, long long now)
     *bucket = file;
 
     /*
-     * The kernel sees to it that no "..", no symbolic link and no file system in /proc leads out of the
-     * directory. O_NONBLOCK: to open a named pipe would wait until somebody opens its other end.
+     * The kernel makes sure that no "..", symbolic link or magic link leads out of the directory. O_NONBLOCK:
+     * opening a named pipe would wait until somebody opens its other end.
      */
     file->how = (struct open_how){.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                   .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -140,18 +139,18 @@ struct file *files_take(const char *path, long long now)
     return file;
 }
 
-/* The file's state is known: describes it, or says why it is not served. */
+/* statx() has completed: describes the file, or sets the error why it is not served. */
 static void describe(struct file *file)
 {
     mode_t mode = file->status.stx_mode;
     file->document.directory = S_ISDIR(mode);
     file->document.size = (off_t)file->status.stx_size;
     if (!S_ISREG(mode) && !S_ISDIR(mode))
-        file->error = ENOENT; /* devices, pipes, sockets: not for the web */
+        file->error = ENOENT; /* devices, pipes, sockets: not served */
     else
         http_describe(&file->document, file->status.stx_mtime.tv_sec, file->status.stx_mtime.tv_nsec);
-    /* O_NONBLOCK off: some file systems would refuse to read what is not in memory. The ring has no request
-     * for that; the call waits for nothing. */
+    /* Clear O_NONBLOCK: some file systems would refuse to read data outside the page cache. io_uring has no
+     * such request; the system call does not block. */
     fcntl(file->descriptor, F_SETFL, 0);
 }
 
@@ -163,14 +162,14 @@ static void queue_load(struct file *file)
     ring_tag(request, LOAD, file);
 }
 
-/* Begins to load the content, if it is to be kept. */
-static bool keep_content(struct file *file)
+/* Begins to load the content, if it can be cached. */
+static bool cache_content(struct file *file)
 {
     off_t size = file->document.size;
-    if (file->error != 0 || file->document.directory || size == 0 || size > KEPT_FILE ||
-        kept_bytes + size > KEPT_BYTES || !(file->content = malloc((size_t)size)))
+    if (file->error != 0 || file->document.directory || size == 0 || size > CACHED_FILE ||
+        cached_bytes + size > CACHED_BYTES || !(file->content = malloc((size_t)size)))
         return false;
-    kept_bytes += size;
+    cached_bytes += size;
     queue_load(file);
     return true;
 }
@@ -183,7 +182,7 @@ bool files_advance(struct file *file, enum kind kind, int result)
             return false;
         }
         if (result <= 0)
-            drop_content(file); /* it has shrunk, or cannot be read: the connections will find that out */
+            drop_content(file); /* it has shrunk or cannot be read: the connections will notice */
         file->is_ready = true;
         return true;
     }
@@ -199,10 +198,10 @@ bool files_advance(struct file *file, enum kind kind, int result)
         file->error = -result;
     else
         describe(file);
-    if (keep_content(file))
+    if (cache_content(file))
         return false;
     file->is_ready = true;
     if (file->error != 0)
-        unlist(file); /* whoever asks next finds out for himself: it may be there by then */
+        remove_from_bucket(file); /* the next request tries again: the file may exist by then */
     return true;
 }

@@ -1,4 +1,4 @@
-/* HTTP/1.1 for static files, by RFC 9110 (what it means) and RFC 9112 (how it is written). */
+/* HTTP/1.1 for static files, by RFC 9110 (semantics) and RFC 9112 (syntax). */
 #define _GNU_SOURCE
 #include "http.h"
 
@@ -71,7 +71,7 @@ static char *take_line(char **text)
     return line;
 }
 
-/* Whether so much of the text is made of the characters that methods and names of fields may have. */
+/* Whether the first `length` characters are allowed in methods and field names. */
 static bool is_token(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -85,10 +85,10 @@ static int hex_value(char digit)
     return isdigit((unsigned char)digit) ? digit - '0' : tolower((unsigned char)digit) - 'a' + 10;
 }
 
-/* Finds the file that a target names. Whether it is in public/ is for the kernel to say. */
+/* Decodes the path of a request target. openat2() checks that it stays within public/. */
 static int find_path(const char *target, char *path)
 {
-    if (strncasecmp(target, "http://", 7) == 0) { /* the form for proxies, which every server has to take */
+    if (strncasecmp(target, "http://", 7) == 0) { /* absolute form, which every server must accept */
         target = strpbrk(target + 7, "/?");
         if (!target || *target == '?')
             target = "/";
@@ -110,7 +110,7 @@ static int find_path(const char *target, char *path)
             target += 2;
         }
         if (out == path && byte == '/')
-            continue; /* an encoded one: the path stays a relative one */
+            continue; /* an encoded slash: the path must stay relative */
         if (out - path == (ptrdiff_t)(HTTP_MAX_PATH - sizeof("index.html")))
             return 414;
         *out++ = byte;
@@ -145,7 +145,7 @@ static int parse_request_line(char *line, struct request *request, char *path)
     return find_path(target, path);
 }
 
-/* Looks for an element of a list: words between commas. */
+/* Whether a comma-separated list has an element. */
 static bool list_has(const char *list, const char *element)
 {
     size_t length = strlen(element);
@@ -163,12 +163,12 @@ struct seen {
     bool close, keep_alive; /* words of Connection */
 };
 
-/* Takes one header field. Those that it does not know do not matter to a static file. */
+/* Parses one header field. Unknown ones do not matter for static files. */
 static int parse_field(char *line, struct request *request, struct seen *seen)
 {
     char *colon = strchr(line, ':');
     if (!colon || !is_token(line, (size_t)(colon - line)) || strchr(line, '\r'))
-        return 400; /* no name, a space before the colon, or the line before continued: all forbidden */
+        return 400; /* no name, a space before the colon, or a folded line: all forbidden */
     *colon = '\0';
     char *value = colon + 1 + strspn(colon + 1, " \t"), *end = value + strlen(value);
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
@@ -193,7 +193,7 @@ static int parse_field(char *line, struct request *request, struct seen *seen)
         if (*value == '\0' || value[strspn(value, "0123456789")] != '\0')
             return 400;
         if (value[strspn(value, "0")] != '\0')
-            return 413; /* a body: nothing here wants one, and to find its end costs more than a connection */
+            return 413; /* no body is accepted; closing the connection is cheaper than reading it */
     }
     return 0;
 }
@@ -205,7 +205,7 @@ int http_parse(char *head, size_t length, struct request *request, char *path)
     head[length - 1] = '\0'; /* in place of the last line's end */
     char *rest = head;
     if (strncmp(rest, "\r\n", 2) == 0 || *rest == '\n')
-        take_line(&rest); /* an empty line before a request is the end that old clients gave the last one */
+        take_line(&rest); /* old clients send an empty line after a request */
     int status = parse_request_line(take_line(&rest), request, path);
     struct seen seen = {0};
     for (char *line; status == 0 && *(line = take_line(&rest)) && *line != '\r';)
@@ -263,7 +263,7 @@ static char *put(char *at, const char *text)
     return stpcpy(at, text);
 }
 
-/* The beginning of every head, and its end: fields that depend on the request alone. */
+/* The beginning of every head. */
 static char *begin_head(char *at, int status)
 {
     const char *words = "";
@@ -275,6 +275,7 @@ static char *begin_head(char *at, int status)
     return at + shared_length;
 }
 
+/* The end of every head: fields that depend only on the request. */
 static char *end_head(char *at, const struct request *request)
 {
     if (!request->keep_alive)
@@ -284,7 +285,7 @@ static char *end_head(char *at, const struct request *request)
     return put(at, "\r\n");
 }
 
-/* An answer whose body is a page of ours: `fields` are what its status asks for besides. */
+/* An answer with a generated page as its body; `fields` are additional header fields. */
 static struct answer answer_page(const struct request *request, int status, const char *fields, char *text)
 {
     char body[256];
@@ -307,11 +308,11 @@ struct answer http_refuse(const struct request *request, int status, char *text)
     return answer_page(request, status, status == 405 ? "Allow: GET, HEAD\r\n" : "", text);
 }
 
-/* Sends the client from /folder to /folder/: relative addresses in its index.html depend on that. */
+/* Redirects from /name to /name/, because relative links in its index.html depend on the slash. */
 static struct answer answer_directory(const struct request *request, const char *path, char *text)
 {
     char fields[sizeof("Location: //\r\n") + 3 * HTTP_MAX_PATH], *at = put(fields, "Location: /");
-    for (; *path; path++) /* encoded anew: nothing that a client wrote gets into our head as it is */
+    for (; *path; path++) /* encoded again, so that a client cannot inject header fields */
         if (isalnum((unsigned char)*path) || strchr("/-._~", *path))
             *at++ = *path;
         else
@@ -320,7 +321,7 @@ static struct answer answer_directory(const struct request *request, const char 
     return answer_page(request, 301, fields, text);
 }
 
-/* Whether the client has the document as it is. A list of tags, if there is one, outweighs the date. */
+/* Whether the client has the current document. If-None-Match takes precedence over If-Modified-Since. */
 static bool is_unchanged(const struct request *request, const struct document *document)
 {
     if (request->if_none_match) {
@@ -337,9 +338,8 @@ static bool is_unchanged(const struct request *request, const struct document *d
 }
 
 /*
- * Reads a range of bytes: 0-499, 500- or -500. Returns 206 and sets the two, or 416 if nothing of the
- * document is in it, or 200 if the whole is to be sent: what is not understood, and several ranges, may be
- * ignored.
+ * Parses a byte range: 0-499, 500- or -500. Returns 206 and sets `first` and `size`, or 416 if the range is
+ * outside of the document, or 200 to send the whole: an invalid range and several ranges may be ignored.
  */
 static int parse_range(const struct request *request, const struct document *document, off_t *first,
                        off_t *size)
@@ -349,14 +349,14 @@ static int parse_range(const struct request *request, const struct document *doc
         return 200;
     if (request->if_range && strcmp(request->if_range, document->etag) != 0 &&
         strcmp(request->if_range, document->last_modified) != 0)
-        return 200; /* a part of what the file is now is of no use for what the client has */
+        return 200; /* the file has changed: a part of it would not fit what the client has */
     text += 6;
     bool from_end = *text == '-';
     if (!isdigit((unsigned char)text[from_end]))
         return 200;
     char *end;
     long long number = strtoll(text + from_end, &end, 10),
-              last = LLONG_MAX; /* too large a one: the largest */
+              last = LLONG_MAX; /* strtoll() limits too large numbers to this */
     if (!from_end) {
         if (*end++ != '-')
             return 200;
@@ -395,7 +395,7 @@ struct answer http_answer(const struct request *request, const struct document *
     case 416:
         snprintf(fields, sizeof(fields), "Content-Range: bytes */%lld\r\n", (long long)document->size);
         return answer_page(request, 416, fields, text);
-    default: /* the way of nearly all answers: nothing is formatted on it */
+    default: /* nearly all answers: copy prepared text, format nothing */
         at = put(text, "HTTP/1.1 200 OK\r\n");
         memcpy(at, shared_fields, shared_length);
         at = put(at + shared_length, document->whole);

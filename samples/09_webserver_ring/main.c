@@ -1,23 +1,23 @@
 /*
- * A static web server with everything on the ring: accepting, receiving, opening files, reading them,
- * sending, closing, time-outs and signals. One thread and one ring, or several processes with a ring each.
+ * A static web server with everything on the ring: accepting, receiving, opening and reading files, sending,
+ * closing, timeouts and signals. One thread and one ring, or several processes with a ring each.
  *
  *   program [-r RINGS] [-5] [PORT]
  *
- *     -r RINGS  so many rings, each in a process of its own: one for each processor is the idea. They share
- *               the port (SO_REUSEPORT: the kernel gives each connection to one of them) and nothing else
+ *     -r RINGS  the number of rings, each in its own process; use one per processor. They share only the port
+ *               (SO_REUSEPORT: the kernel gives each connection to one of them)
  *
- *     -5        only what Linux 5.6 had, even where the kernel has more
+ *     -5        use only what Linux 5.6 has, even on a newer kernel
  *
  *     PORT      8000; 0: a free one
  *
- * To be read in this order:
- *   main.c        options, the listening sockets, the processes
- *   ring.c        the operations, in two sets: that of Linux 5.6, and one for 6.0 and later
- *   server.c      the loop: accepting, time-outs, signals, and who is told of a completion
- *   connection.c  what happens to a connection
- *   files.c       opening files, and keeping them open for a second
- *   http.c        what a request says and what answers it; nothing there touches the ring
+ * Read the files in this order:
+ *   main.c        options, listening sockets, processes
+ *   ring.c        the operations, in two sets: for Linux 5.6, and for 6.0 and later
+ *   server.c      the event loop: accepting, timeouts, signals, dispatching completions
+ *   connection.c  the state machine of a connection
+ *   files.c       opening files, and caching them for a second
+ *   http.c        parsing requests and composing answers, without the ring
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -43,9 +43,9 @@
 #define MAX_RINGS 64
 
 /*
- * Bytes that the kernel takes of an answer ahead of its client; it doubles them. By itself it would take 4
- * MiB, and with 256 connections what it takes is out of the processor's cache before it is read: 361 us of
- * processor time for 1 MiB, against 211.
+ * Send buffer of a socket; the kernel doubles the value. The default grows to 4 MiB, and with 256 connections
+ * that data has left the processor's cache before it is read: 361 us of processor time for 1 MiB, instead of
+ * 211.
  */
 #define SEND_AHEAD (128 * 1024)
 
@@ -56,11 +56,11 @@ static void set_option(int socket, int level, int option, int value)
 }
 
 /*
- * Listens on the loopback address alone, on purpose: this is a program to learn from, without encryption,
- * access rules or logs. It must not be reachable from outside the machine it was tried on.
+ * Listens only on the loopback address, on purpose: this is a program to learn from, without encryption,
+ * access rules or logs. It must not be reachable from other machines.
  *
- * Port 0 becomes the port that was found. The first socket is bound as if it were the only one, which fails
- * if anybody else has the port, another server of ours with several rings included; the others join it.
+ * Replaces port 0 by the port that the kernel chose. The first socket is bound without SO_REUSEPORT, so that
+ * it fails if another program has the port, even another instance of this server; the other sockets join it.
  */
 static int listen_on_loopback(unsigned short *port, bool shared, bool first)
 {
@@ -71,7 +71,7 @@ static int listen_on_loopback(unsigned short *port, bool shared, bool first)
     if (listener < 0)
         err(EXIT_FAILURE, "socket");
     set_option(listener, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(listener, IPPROTO_TCP, TCP_NODELAY, 1); /* whoever is accepted inherits these two */
+    set_option(listener, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit these two */
     set_option(listener, SOL_SOCKET, SO_SNDBUF, SEND_AHEAD);
     if (!first)
         set_option(listener, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -79,7 +79,7 @@ static int listen_on_loopback(unsigned short *port, bool shared, bool first)
         err(EXIT_FAILURE, "127.0.0.1:%d", *port);
     if (shared && first)
         set_option(listener, SOL_SOCKET, SO_REUSEPORT, 1);
-    /* No more wait than there are places for, see ring_accept(). */
+    /* Limits the backlog to what one multishot accept may deliver, see ring_accept(). */
     if (listen(listener, ACCEPT_MARGIN - 1) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)
         err(EXIT_FAILURE, "127.0.0.1:%d", *port);
@@ -91,13 +91,12 @@ static void serve(int listener, bool oldest)
 {
     ring_init(oldest);
     server_run(listener);
-    /* The ring holds the socket some milliseconds longer than we do, and with it the port: free that now. */
+    /* The ring keeps the socket open some milliseconds longer than we do: free the port now. */
     shutdown(listener, SHUT_RDWR);
     io_uring_queue_exit(&ring);
 }
 
-/* One process for each ring. They end on the signal that this one passes on, or with it, or if one of them
- * dies. */
+/* One process per ring. All end when this one gets a signal or dies, or when one of them dies. */
 static int serve_in_processes(const int *listeners, int rings, bool oldest, const sigset_t *signals)
 {
     pid_t processes[MAX_RINGS], parent = getpid();
@@ -107,14 +106,15 @@ static int serve_in_processes(const int *listeners, int rings, bool oldest, cons
     for (int i = 0; i < rings; i++) {
         processes[i] = fork();
         if (processes[i] < 0)
-            err(EXIT_FAILURE, "fork"); /* those that are there get their SIGTERM by it */
+            err(EXIT_FAILURE,
+                "fork"); /* our exit sends SIGTERM to those already started (PR_SET_PDEATHSIG) */
         if (processes[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGTERM);
             if (getppid() != parent)
                 exit(EXIT_FAILURE);
             for (int other = 0; other < rings; other++)
                 if (other != i)
-                    close(listeners[other]); /* or the kernel would go on giving it connections */
+                    close(listeners[other]); /* or the kernel would go on giving them connections */
             serve(listeners[i], oldest);
             exit(EXIT_SUCCESS);
         }
@@ -133,7 +133,7 @@ static int serve_in_processes(const int *listeners, int rings, bool oldest, cons
     return result;
 }
 
-/* The whole text as a number from `least` to `most`. */
+/* Parses a number from `least` to `most`. */
 static int number_of(const char *text, int least, int most, const char *what)
 {
     char *end;
@@ -164,7 +164,7 @@ int main(int argc, char *argv[])
     if (directory < 0)
         err(EXIT_FAILURE, "public");
     files_init(directory);
-    struct rlimit files; /* the usual limit of 1024 descriptors is less than the places there are */
+    struct rlimit files; /* the usual limit of 1024 descriptors is below MAX_CONNECTIONS */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -174,7 +174,7 @@ int main(int argc, char *argv[])
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL); /* server.c takes them from the ring */
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* server.c waits for them on the ring */
 
     int listeners[MAX_RINGS];
     for (int i = 0; i < rings; i++)

@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The headers decide what can be compiled: those of liburing 2.3 know all that is used here (Linux 6.1). */
+/* What can be compiled depends on the headers; those of liburing 2.3 have everything used here (Linux 6.1).
+ */
 #ifdef IORING_SETUP_DEFER_TASKRUN
 #define HEADERS_ARE_MODERN 1
 #else
@@ -21,20 +22,21 @@
 
 #define SQ_ENTRIES 2048
 /*
- * Connections have six requests in flight at most (POLL, RECEIVE, READ, SEND, two cancellations): only those
- * that complete again and again could fill this, and they end by themselves when it is full.
+ * A connection has at most six requests in flight (POLL, RECEIVE, READ, SEND, two cancellations). Only
+ * multishot requests could fill the queue, and the kernel ends them when it is full.
  */
 #define CQ_ENTRIES 16384
 
-#define LENT_BYTES ((size_t)1024)
+#define PROVIDED_BYTES ((size_t)1024)
 
-/* The operations that tell the kernel's age, by their numbers, since older headers have no names for them. */
+/* Operations that identify the kernel's version, by number because older headers have no names for them. */
 #define OPERATION_OF_6_0  47 /* SEND_ZC */
 #define OPERATION_OF_6_15 60 /* READV_FIXED */
 
 struct io_uring ring;
 bool ring_is_modern;
-static bool polls_itself; /* the kernel waits for sockets without holding a thread (5.7) */
+static bool
+    has_fast_poll; /* IORING_FEAT_FAST_POLL (5.7): waiting for a socket does not occupy a kernel thread */
 
 enum kind ring_kind(const struct io_uring_cqe *completion)
 {
@@ -61,7 +63,7 @@ struct io_uring_sqe *ring_request(void)
     return request;
 }
 
-/* The first of two requests that belong together: they have to be submitted by one call. */
+/* The first of two linked requests, which have to be submitted by the same call. */
 static struct io_uring_sqe *ring_request_linked(void)
 {
     if (io_uring_sq_space_left(&ring) < 2)
@@ -79,7 +81,7 @@ void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner)
     io_uring_sqe_set_data(request, user_data(kind, owner));
 }
 
-/* Whether the kernel has an operation, by its number. */
+/* Whether the kernel supports an operation. */
 static bool has_operation(unsigned number)
 {
     static union {
@@ -92,57 +94,56 @@ static bool has_operation(unsigned number)
     return number <= answer.probe.last_op && answer.probe.ops[number].flags & IO_URING_OP_SUPPORTED;
 }
 
-/* ---- what only newer headers can say ---- */
+/* ---- what needs newer headers ---- */
 
 #if HEADERS_ARE_MODERN
-static bool sockets_are_slots;
-static struct io_uring_buf_ring *lent;
-static char lent_memory[LENT_BUFFERS][LENT_BYTES];
+static bool direct_sockets;
+static struct io_uring_buf_ring *buffer_ring;
+static char provided_memory[PROVIDED_BUFFERS][PROVIDED_BYTES];
 
 char *ring_buffer(unsigned number)
 {
-    return lent_memory[number];
+    return provided_memory[number];
 }
 
 void ring_return(unsigned number)
 {
-    io_uring_buf_ring_add(lent, lent_memory[number], LENT_BYTES, (unsigned short)number,
-                          io_uring_buf_ring_mask(LENT_BUFFERS), 0);
-    io_uring_buf_ring_advance(lent, 1);
+    io_uring_buf_ring_add(buffer_ring, provided_memory[number], PROVIDED_BYTES, (unsigned short)number,
+                          io_uring_buf_ring_mask(PROVIDED_BUFFERS), 0);
+    io_uring_buf_ring_advance(buffer_ring, 1);
 }
 
-/* Receiving into lent buffers, and sockets in the ring's table. False: not on this machine. */
+/* Sets up provided buffers and direct descriptors. False: the kernel does not support the buffers. */
 static bool use_modern_set(void)
 {
-    lent = mmap(NULL, LENT_BUFFERS * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
-                MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    struct io_uring_buf_reg where = {.ring_addr = (uintptr_t)lent, .ring_entries = LENT_BUFFERS};
-    if (lent == MAP_FAILED || io_uring_register_buf_ring(&ring, &where, 0) != 0)
+    buffer_ring = mmap(NULL, PROVIDED_BUFFERS * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
+                       MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+    struct io_uring_buf_reg where = {.ring_addr = (uintptr_t)buffer_ring, .ring_entries = PROVIDED_BUFFERS};
+    if (buffer_ring == MAP_FAILED || io_uring_register_buf_ring(&ring, &where, 0) != 0)
         return false;
     /*
-     * Up to 6.12 a slot that is closed lets go of its socket only when all requests have ended that were
-     * begun on any slot before it: beside one client that is slow or silent nobody else's connection would be
-     * closed.
+     * Up to 6.12, closing a direct descriptor releases the socket only after all earlier requests on any
+     * direct descriptor have completed: one slow or silent client would keep all other closed connections
+     * open.
      */
-    sockets_are_slots = has_operation(OPERATION_OF_6_15) &&
-                        io_uring_register_files_sparse(&ring, MAX_CONNECTIONS + ACCEPT_MARGIN) == 0;
-    for (unsigned i = 0; i < LENT_BUFFERS; i++)
+    direct_sockets = has_operation(OPERATION_OF_6_15) &&
+                     io_uring_register_files_sparse(&ring, MAX_CONNECTIONS + ACCEPT_MARGIN) == 0;
+    for (unsigned i = 0; i < PROVIDED_BUFFERS; i++)
         ring_return(i);
-    /* What cannot be done at once (STATX, reading from a disk) is done by threads of the kernel: a few will
-     * do. */
+    /* Requests that block (STATX, reading from a disk) are done by kernel threads: a few are enough. */
     io_uring_register_iowq_max_workers(&ring, (unsigned[]){8, 8});
-    io_uring_register_ring_fd(&ring); /* the ring itself need not be looked up either; if not, no matter */
+    io_uring_register_ring_fd(&ring); /* only an optimization: may fail */
     return true;
 }
 
-static void mark_socket(struct io_uring_sqe *request)
+static void mark_direct_socket(struct io_uring_sqe *request)
 {
-    if (sockets_are_slots)
+    if (direct_sockets)
         request->flags |= IOSQE_FIXED_FILE;
 }
 
-/* Asks for no completion unless it fails. */
-static void mark_quiet(struct io_uring_sqe *request)
+/* The request completes visibly only if it fails. */
+static void skip_success(struct io_uring_sqe *request)
 {
     if (ring_is_modern)
         request->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -151,7 +152,7 @@ static void mark_quiet(struct io_uring_sqe *request)
 char *ring_buffer(unsigned number)
 {
     (void)number;
-    abort(); /* none is ever lent */
+    abort(); /* there are no provided buffers */
 }
 
 void ring_return(unsigned number)
@@ -159,30 +160,30 @@ void ring_return(unsigned number)
     (void)number;
 }
 
-static void mark_socket(struct io_uring_sqe *request)
+static void mark_direct_socket(struct io_uring_sqe *request)
 {
     (void)request;
 }
 
-static void mark_quiet(struct io_uring_sqe *request)
+static void skip_success(struct io_uring_sqe *request)
 {
     (void)request;
 }
 #endif
 
-/* ---- setting it up ---- */
+/* ---- setup ---- */
 
 static void make_ring(bool oldest)
 {
     struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
     int made = -EINVAL;
 #if HEADERS_ARE_MODERN
-    /* One thread asks and is told when it waits, not in between (6.1): completions come in batches. */
+    /* One thread submits, and completions are processed only while it waits (6.1): they come in batches. */
     params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
     if (!oldest)
         made = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
 #endif
-    if (made == -EINVAL) { /* the kernel does not know those, or is not asked */
+    if (made == -EINVAL) { /* the kernel lacks these flags, or they were not tried */
         params = (struct io_uring_params){.flags = IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES};
         made = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
     }
@@ -192,7 +193,7 @@ static void make_ring(bool oldest)
              : made == -EINVAL
                  ? "Linux 5.6 is needed"
                  : "this kernel has none, or sysctl kernel.io_uring_disabled or seccomp deny it");
-    polls_itself = !oldest && params.features & IORING_FEAT_FAST_POLL;
+    has_fast_poll = !oldest && params.features & IORING_FEAT_FAST_POLL;
     if (!has_operation(IORING_OP_OPENAT2))
         errx(EXIT_FAILURE, "io_uring: OPENAT2 is missing (Linux 5.6 is needed)");
 }
@@ -214,19 +215,20 @@ void ring_init(bool oldest)
 
 /* ---- the operations ---- */
 
-void ring_accept(int listener, unsigned free_places)
+void ring_accept(int listener, unsigned free_connections)
 {
     struct io_uring_sqe *request = ring_request();
 #if HEADERS_ARE_MODERN
     if (ring_is_modern) {
-        /* The kernel accepts all that wait before we are told of the first: no more may wait than have
-         * places. */
-        bool many = free_places >= ACCEPT_MARGIN;
-        if (many && sockets_are_slots)
+        /* Multishot accept takes the whole backlog before the first completion is seen, so it is used only
+         * while there are free connections for all of it. */
+        bool many = free_connections >= ACCEPT_MARGIN;
+        if (many && direct_sockets)
             io_uring_prep_multishot_accept_direct(request, listener, NULL, NULL, 0);
         else if (many)
             io_uring_prep_multishot_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
-        else if (sockets_are_slots) /* liburing adds 1, up to 2.3 here too, where 0 would mean a descriptor */
+        else if (direct_sockets) /* liburing up to 2.3 adds 1, which would turn ALLOC into 0: a normal
+                                    descriptor */
             io_uring_prep_accept_direct(request, listener, NULL, NULL, 0, IORING_FILE_INDEX_ALLOC - 1);
         else
             io_uring_prep_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
@@ -234,7 +236,7 @@ void ring_accept(int listener, unsigned free_places)
         return;
     }
 #endif
-    (void)free_places;
+    (void)free_connections;
     io_uring_prep_accept(request, listener, NULL, NULL, SOCK_CLOEXEC);
     ring_tag(request, ACCEPT, NULL);
 }
@@ -242,7 +244,7 @@ void ring_accept(int listener, unsigned free_places)
 void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *owner)
 {
     struct io_uring_sqe *request;
-    if (!polls_itself) { /* on 5.6 a RECV that waits holds a thread of the kernel, a POLL_ADD does not */
+    if (!has_fast_poll) { /* on 5.6 a waiting RECV occupies a kernel thread; POLL_ADD does not */
         request = ring_request_linked();
         io_uring_prep_poll_add(request, socket, POLLIN);
         request->flags |= IOSQE_IO_LINK;
@@ -257,7 +259,7 @@ void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *
 #endif
         io_uring_prep_recv(request, socket, memory, size, 0);
     (void)own_memory;
-    mark_socket(request);
+    mark_direct_socket(request);
     ring_tag(request, RECEIVE, owner);
 }
 
@@ -265,20 +267,19 @@ void ring_send(int socket, const void *data, size_t size, void *owner)
 {
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_send(request, socket, data, size, MSG_NOSIGNAL);
-    mark_socket(request);
+    mark_direct_socket(request);
     ring_tag(request, SEND, owner);
 }
 
 /*
- * SEND_ZC (6.0), which sends without a copy, is left alone: whom we send to is on this machine, and there the
- * kernel copies after all, when it delivers. It took 10.5 us instead of 7.9 for 16 KiB, and 320 instead of
- * 211 for 1 MiB.
+ * Not SEND_ZC (6.0, zero copy): on the loopback interface the kernel copies on delivery anyway. It took 10.5
+ * us instead of 7.9 for 16 KiB, and 320 instead of 211 for 1 MiB.
  */
 void ring_send_message(int socket, const struct msghdr *message, void *owner)
 {
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_sendmsg(request, socket, message, MSG_NOSIGNAL);
-    mark_socket(request);
+    mark_direct_socket(request);
     ring_tag(request, SEND, owner);
 }
 
@@ -288,7 +289,7 @@ void ring_read_and_send(int file, void *memory, size_t wanted, off_t offset, int
     struct io_uring_sqe *request = ring_request_linked();
     io_uring_prep_read(request, file, memory, (unsigned)wanted, (uint64_t)offset);
     request->flags |= IOSQE_IO_LINK;
-    mark_quiet(request);
+    skip_success(request);
     ring_tag(request, READ, owner);
     ring_send(socket, data, size, owner);
 }
@@ -299,19 +300,19 @@ void ring_shutdown(int socket, void *owner)
 #if HEADERS_ARE_MODERN
     if (ring_is_modern) {
         io_uring_prep_shutdown(request, socket, SHUT_WR);
-        mark_socket(request);
+        mark_direct_socket(request);
         ring_tag(request, SHUTDOWN, owner);
         return;
     }
 #endif
-    shutdown(socket, SHUT_WR); /* the ring learned it with 5.11: the call waits for nothing */
+    shutdown(socket, SHUT_WR); /* an io_uring operation only since 5.11; the system call does not block */
     io_uring_prep_nop(request);
     ring_tag(request, SHUTDOWN, owner);
 }
 
 void ring_cancel(enum kind kind, void *owner)
 {
-    if (kind == RECEIVE && !polls_itself)
+    if (kind == RECEIVE && !has_fast_poll)
         ring_cancel(POLL, owner);
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_cancel(request, user_data(kind, owner), 0);
@@ -322,12 +323,12 @@ void ring_close_socket(int socket)
 {
     struct io_uring_sqe *request = ring_request();
 #if HEADERS_ARE_MODERN
-    if (sockets_are_slots)
+    if (direct_sockets)
         io_uring_prep_close_direct(request, (unsigned)socket);
     else
 #endif
         io_uring_prep_close(request, socket);
-    mark_quiet(request);
+    skip_success(request);
     ring_tag(request, CLOSE, NULL);
 }
 
@@ -335,6 +336,6 @@ void ring_close_file(int file)
 {
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_close(request, file);
-    mark_quiet(request);
+    skip_success(request);
     ring_tag(request, CLOSE, NULL);
 }

@@ -1,14 +1,14 @@
 /*
- * The ring, and the operations that the server asks of it, in two sets:
+ * The ring, and the operations that the server uses, in two sets:
  *
- * That of Linux 5.6: one ACCEPT for each connection, one RECV for each piece of a request, into the memory of
- * the connection; sockets are descriptors.
+ * For Linux 5.6: one ACCEPT per connection, one RECV per piece of a request, into the memory of the
+ * connection; sockets are normal descriptors.
  *
- * The modern one (6.0): one ACCEPT and, for each connection, one RECV, that complete again and again; what is
- * received comes in one of the buffers that the server has lent to the kernel. From 6.15 on sockets are slots
- * of the ring's own table, which no other system call has to look up or count.
+ * The modern set, for 6.0 and later: one multishot ACCEPT, and one multishot RECV per connection, which
+ * receives into provided buffers. From 6.15 on, sockets are direct descriptors in the ring's own table, which
+ * are cheaper to look up.
  *
- * Which one it is, the kernel is asked at the start. The caller sees little of it: see ring_receive().
+ * ring_init() chooses by what the kernel supports. Callers notice little of it: see ring_receive().
  */
 #ifndef RING_H
 #define RING_H
@@ -18,69 +18,67 @@
 #include <stddef.h>
 
 #define MAX_CONNECTIONS 1536
-#define ACCEPT_MARGIN                                                                                        \
-    512 /* while fewer places are free, connections are accepted one by one: see ring_accept() */
+#define ACCEPT_MARGIN   512 /* with fewer free connections no multishot accept: see ring_accept() */
 
-/* What a completion belongs to: its kind and its owner, packed in the request's user data. */
+/* The kind of a request. It is stored with the request's owner in the user data. */
 enum kind { ACCEPT = 1, TICK, STOP, CANCEL, CLOSE, OPEN, STAT, LOAD, POLL, RECEIVE, READ, SEND, SHUTDOWN };
 
-/* Of a completion's flags, by value, since older headers have no names for them: IORING_CQE_F_BUFFER,
- * _F_MORE. */
-#define HAS_BUFFER   (1U << 0)
-#define GOES_ON      (1U << 1)
-#define BUFFER_SHIFT 16 /* from here on, the number of the buffer */
+/* IORING_CQE_F_BUFFER and IORING_CQE_F_MORE, which older headers lack. */
+#define CQE_BUFFER   (1U << 0)
+#define CQE_MORE     (1U << 1)
+#define BUFFER_SHIFT 16 /* the flags above this bit are the number of the buffer */
 
-#define LENT_BUFFERS 256 /* a power of two */
-#define KIND_BITS    4   /* owners are aligned to so many bits' worth of bytes */
+#define PROVIDED_BUFFERS 256 /* a power of two */
+#define KIND_BITS        4   /* owners are aligned to 1 << KIND_BITS bytes, which leaves room for the kind */
 
 extern struct io_uring ring;
 
-/* Whether the later set is in use. */
+/* Whether the modern set is in use. */
 extern bool ring_is_modern;
 
-/* Makes the ring. `oldest`: take the set of 5.6 although there is the other. Ends the program on failure. */
+/* Makes the ring. `oldest`: always use the set for 5.6. Ends the program on failure. */
 void ring_init(bool oldest);
 
-/* Ends the program with a message if this machine has no io_uring for us. */
+/* Ends the program with a message if io_uring cannot be used here. */
 void ring_check(void);
 
 enum kind ring_kind(const struct io_uring_cqe *completion);
 void *ring_owner(const struct io_uring_cqe *completion);
 
-/* An entry for a request, after making room by submitting, and its last touch: kind and owner. */
+/* Returns a submission queue entry, after submitting if the queue is full; ring_tag() sets its user data. */
 struct io_uring_sqe *ring_request(void);
 void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner);
 
-/* Several may be accepted if there are so many free places; what completes without GOES_ON is the last. */
-void ring_accept(int listener, unsigned free_places);
+/* Accepts one client, or several by multishot; the completion without CQE_MORE is the last. */
+void ring_accept(int listener, unsigned free_connections);
 
 /*
- * Receives. Where ring_is_modern, and unless `own_memory`, it goes on until it completes without
- * GOES_ON, and what it received is in a lent buffer, whose number stands in the completion; there may
- * be none left, which ends it with -ENOBUFS. Otherwise it receives once, into the memory given.
+ * Receives once, into the given memory; or, if ring_is_modern and not `own_memory`, by multishot into
+ * provided buffers, until a completion without CQE_MORE. The completion has the number of the buffer;
+ * -ENOBUFS means that none was left.
  */
 void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *owner);
 
-/* A lent buffer's content; and the buffer goes back to the kernel. */
+/* The content of a provided buffer; ring_return() gives the buffer back to the kernel. */
 char *ring_buffer(unsigned number);
 void ring_return(unsigned number);
 
-/* Sends as much as the socket takes: all of it, or less. A message is data in several places. */
+/* Sends all or a part of the data. A message has its data in several buffers. */
 void ring_send(int socket, const void *data, size_t size, void *owner);
 void ring_send_message(int socket, const struct msghdr *message, void *owner);
 
 /*
- * Reads from a file and then sends `size` bytes from `data` on, the end of which is what was read: both are
- * submitted at once. If less than `wanted` bytes could be read, nothing is sent. Completions: READ then SEND
- * in the older set; in the later one SEND, or READ if that went wrong.
+ * Reads from a file and then sends `size` bytes at `data`, which end with the bytes read: two linked
+ * requests. If fewer than `wanted` bytes are read, nothing is sent. Completions: READ and SEND in the set
+ * for 5.6; in the modern set only SEND, or only READ if that is short or fails.
  */
 void ring_read_and_send(int file, void *memory, size_t wanted, off_t offset, int socket, const void *data,
                         size_t size, void *owner);
 
-/* No more will be sent. Completes as SHUTDOWN. */
+/* Shuts down the sending side. Completes as SHUTDOWN. */
 void ring_shutdown(int socket, void *owner);
 
-/* Ends a request of this kind and owner early: it completes with -ECANCELED, or as if nothing was asked. */
+/* Cancels the request of this kind and owner: it completes with -ECANCELED, or normally if it is too late. */
 void ring_cancel(enum kind kind, void *owner);
 
 void ring_close_socket(int socket);

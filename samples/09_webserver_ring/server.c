@@ -1,6 +1,6 @@
 /*
- * The loop: accepts, hands each completion to what it belongs to, looks after deadlines once a second, and
- * ends on a signal. All of these are requests on the ring too.
+ * The event loop: accepts, dispatches completions, checks deadlines once a second, and ends on a signal.
+ * Accepting, the timer and signals are requests on the ring too.
  */
 #define _GNU_SOURCE
 #include "server.h"
@@ -20,36 +20,36 @@
 #include "http.h"
 #include "ring.h"
 
-#define STOP_PATIENCE (5 * 1000) /* milliseconds, for what has been begun to end */
+#define STOP_PATIENCE (5 * 1000) /* milliseconds for answers in progress to finish */
 #define NOT_PAUSED    UINT_MAX
 
 static int listener;
 static bool accepting, accepting_cancelled, stopping;
-static unsigned paused_with = NOT_PAUSED; /* no descriptor was left while so many places were free */
+static unsigned paused_with = NOT_PAUSED; /* free_connections when no descriptor was left */
 static long long stop_deadline;
 
-/* Called when places may have become free. */
+/* Called when a connection may have become free. */
 static void queue_accept(void)
 {
-    if (accepting || paused_with == free_places || stopping || free_places == 0)
+    if (accepting || paused_with == free_connections || stopping || free_connections == 0)
         return;
-    ring_accept(listener, free_places);
+    ring_accept(listener, free_connections);
     accepting = true;
     accepting_cancelled = false;
 }
 
 static void accepted(int result, unsigned flags)
 {
-    accepting = flags & GOES_ON;
+    accepting = flags & CQE_MORE;
     if (result == -EINVAL || result == -EOPNOTSUPP)
         errx(EXIT_FAILURE, "accept on the ring: %s", strerror(-result));
     if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
-        paused_with = free_places; /* until a connection ends, or for a second */
-    if (result >= 0 && (free_places == 0 || stopping))
+        paused_with = free_connections; /* retry when a connection has closed, or after a second */
+    if (result >= 0 && (free_connections == 0 || stopping))
         ring_close_socket(result);
     else if (result >= 0)
         connection_open(result);
-    if (accepting && free_places < ACCEPT_MARGIN && !accepting_cancelled) {
+    if (accepting && free_connections < ACCEPT_MARGIN && !accepting_cancelled) {
         ring_cancel(ACCEPT, NULL); /* from now on one by one */
         accepting_cancelled = true;
     }
@@ -63,7 +63,7 @@ static void queue_tick(void)
     ring_tag(request, TICK, NULL);
 }
 
-/* One request each second looks after all deadlines, and after what is done from time to time. */
+/* Once a second: deadlines and other periodic work. */
 static void tick(void)
 {
     connections_expire();
@@ -73,7 +73,7 @@ static void tick(void)
     queue_tick();
 }
 
-/* A signal has come. What has been begun is ended; who has asked for nothing yet is let go. */
+/* On a signal: finish answers in progress, close idle connections. */
 static void stop(void)
 {
     stopping = true;
@@ -118,12 +118,12 @@ static void completed(const struct io_uring_cqe *completion)
     case POLL:
     case CANCEL:
     case CLOSE:
-        break; /* what they are about has a completion of its own, or needs none */
+        break; /* nothing to do: the requests that they belong to complete by themselves */
     }
 }
 
-/* SIGTERM and SIGINT arrive by the ring too: POLL_ADD, for on 5.6 a READ would ask on behalf of another
- * thread. */
+/* Waits for SIGTERM and SIGINT by POLL_ADD on a signalfd: on 5.6 a READ would be done by a kernel thread,
+ * whose signals are others. */
 static void queue_stop(void)
 {
     sigset_t signals;
@@ -153,11 +153,11 @@ void server_run(int socket)
     http_set_date(time(NULL));
     queue_stop();
     queue_tick();
-    while (!stopping || (free_places < MAX_CONNECTIONS && now < stop_deadline)) {
+    while (!stopping || (free_connections < MAX_CONNECTIONS && now < stop_deadline)) {
         queue_accept();
-        /* The one system call: hands over all that was queued, and waits for at least one completion. */
+        /* The only system call of the loop: submits the queue and waits for at least one completion. */
         int error = io_uring_submit_and_wait(&ring, 1);
-        if (error < 0 && !is_passing(error) && error != -EBUSY)
+        if (error < 0 && !is_transient(error) && error != -EBUSY)
             errx(EXIT_FAILURE, "io_uring_submit_and_wait: %s", strerror(-error));
         take_time();
         struct io_uring_cqe *completion;

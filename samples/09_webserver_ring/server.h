@@ -2,7 +2,8 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-/* Serves until SIGTERM or SIGINT, both blocked by the caller: then ends what has been begun, and returns. */
+/* Serves until SIGTERM or SIGINT, which the caller has blocked; then finishes answers in progress and
+ * returns. */
 void server_run(int listener);
 
 #endif

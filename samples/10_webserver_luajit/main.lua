@@ -1,21 +1,21 @@
 #!/usr/bin/env luajit
 --[[
-A small static web server in LuaJIT: io_uring by its bare system calls, over the foreign function interface.
+A small static web server in LuaJIT: io_uring's system calls, called through the foreign function interface.
 
 A connection is a coroutine. request() puts a request into the ring and yields; the loop at the end resumes the
 coroutine that a completion belongs to. So serve() reads from top to bottom as if it waited for each step, while
-PLACES connections take turns in one thread. 05_webserver_liburing does the same by a state machine.
+MAX_CONNECTIONS connections share one thread. 05_webserver_liburing does the same with a state machine.
 
-Two things that C has and Lua has not:
+Two things that C has and Lua does not have:
 
-  Memory that stays. Lua moves and frees its own as it likes, and the kernel writes into ours until a request is
-  completed. So all that a request points to lies in one mapping that Lua does not manage, a piece for each place.
+  Stable memory. Lua's garbage collector may free its memory at any time, but the kernel writes into ours until a
+  request completes. So everything that requests point to is in one mapping outside of Lua, a part per connection.
 
   Memory order. LuaJIT has no atomic operations. The submission ring needs none: the kernel reads our tail within
-  io_uring_enter(), which this very thread calls. But the tail of the completion ring may be written by another
-  processor, and what it announces must not be read before it. "volatile" keeps LuaJIT from moving or merging the
-  loads, and an x86-64 processor keeps them in order, and the store that gives a place back behind them. Others
-  do not (02_cat_uring says what they need), so this program refuses to run on them.
+  io_uring_enter(), which this thread calls. But another processor may write the tail of the completion ring, and
+  the completions must not be read before that tail. "volatile" keeps LuaJIT from reordering or merging the loads,
+  and x86-64 processors keep loads in order, and the store of the head after them. Other processors do not
+  (02_cat_uring shows what they need), so this program refuses to run on them.
 --]]
 local ffi, bit = require("ffi"), require("bit")
 local C, band = ffi.C, bit.band
@@ -31,7 +31,7 @@ struct completion { uint64_t user_data; int32_t result; uint32_t flags; };
 struct statx { uint32_t x[7]; uint16_t mode, y[5]; uint64_t size, z[26]; };
 struct open_how { uint64_t flags, mode, resolve; };
 struct address { uint16_t family; uint8_t port[2], ip[4], zero[8]; };
-struct place { char buffer[32768], path[8256]; struct statx stat; struct open_how how; int64_t time[2]; };
+struct memory { char buffer[32768], path[8256]; struct statx stat; struct open_how how; int64_t time[2]; };
 
 long syscall(long, ...);
 void *mmap(void *, size_t, int, int, int, long);
@@ -49,17 +49,17 @@ int sigaddset(void *, int);
 int sigprocmask(int, const void *, void *);
 int sigtimedwait(const void *, void *, const void *);
 ]]
--- Not by their variable arguments: those would take Lua's numbers for floating point.
+-- Typed pointers, because LuaJIT passes numbers to a variadic function as floating point.
 local setup = ffi.cast("long (*)(long, unsigned, struct parameters *)", C.syscall)
 local enter = ffi.cast("long (*)(long, int, unsigned, unsigned, unsigned, void *, size_t)", C.syscall)
 
 local ENTRIES = 256
-local PLACES = ENTRIES - 2 -- for each, one request in flight; one more to accept and one for the timer
-local ACCEPTOR, TIMER = PLACES + 1, PLACES + 2
+local MAX_CONNECTIONS = ENTRIES - 2 -- one request in flight per connection, one to accept, one for the timer
+local ACCEPTOR, TIMER = MAX_CONNECTIONS + 1, MAX_CONNECTIONS + 2
 local BUFFER, MAX_REQUEST = 32768, 8192
-local PATIENCE = 10 -- seconds for a request to arrive, or for a block to be taken
+local PATIENCE = 10 -- seconds for a request to arrive, or for the client to accept a block
 
--- Out of <linux/io_uring.h> and the other headers.
+-- From <linux/io_uring.h> and other headers.
 local TIMEOUT, ACCEPT, CLOSE, STATX, READ, SEND, RECV, OPENAT2 = 11, 13, 19, 21, 22, 26, 27, 28
 local EINTR, EIO, EAGAIN, ENOMEM, EACCES, ENFILE, EMFILE = 4, 5, 11, 12, 13, 23, 24
 
@@ -79,10 +79,10 @@ end
 -- ---- the ring --------------------------------------------------------------------------------------------
 
 local ring, entries, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, completions
-local queued = 0 -- requests that the kernel has not taken yet
+local queued = 0 -- requests that are not submitted yet
 
 local function map(size, flags, fd, offset)
-    local memory = C.mmap(nil, size, 3, flags, fd, offset) -- to read and write
+    local memory = C.mmap(nil, size, 3, flags, fd, offset) -- PROT_READ, PROT_WRITE
     check(ffi.cast("intptr_t", memory) == -1 and -1 or 0, "mmap")
     return ffi.cast("char *", memory)
 end
@@ -90,7 +90,7 @@ end
 local function make_ring()
     local p = ffi.new("struct parameters")
     ring = check(setup(425, ENTRIES, p), "io_uring_setup")
-    if band(p.features, 8) == 0 then -- IORING_FEAT_RW_CUR_POS: as old as the youngest operations used here
+    if band(p.features, 8) == 0 then -- IORING_FEAT_RW_CUR_POS, of the same version as the newest operations here
         die("io_uring", "it needs Linux 5.6")
     end
     local rings = map(math.max(p.sq.array + 4 * p.sq_entries, p.cq.cqes + 16 * p.cq_entries), 1, ring, 0)
@@ -103,12 +103,12 @@ local function make_ring()
     entries = ffi.cast("struct entry *", map(64 * p.sq_entries, 1, ring, 0x10000000))
 end
 
--- Where a piece of memory is, as a number.
+-- The address of a pointer as a number.
 local function at(memory)
     return ffi.cast("uintptr_t", ffi.cast("void *", memory))
 end
 
-local threads, current = {}, nil -- coroutines by their number; the number of the one that runs
+local threads, current = {}, nil -- coroutines by number; the number of the running one
 
 -- Resumes a coroutine, with the result of its request if it waits for one.
 local function run(number, result)
@@ -121,19 +121,19 @@ local function run(number, result)
     end
 end
 
--- Called in a coroutine: makes a request and returns its result, below 0 an error number.
+-- Called in a coroutine: queues a request and returns its result, or a negative error number.
 local function request(opcode, fd, address, length, offset, how)
     local result
     repeat
         local tail = sq_tail[0]
-        local place = band(tail, sq_mask) -- there is one: no coroutine has more than one request
-        local entry = entries[place]
+        local index = band(tail, sq_mask) -- never full: a coroutine has only one request
+        local entry = entries[index]
         ffi.fill(entry, 64)
         entry.opcode, entry.fd, entry.length, entry.how = opcode, fd, length or 0, how or 0
         entry.address = at(address)
         entry.offset = offset or 0
         entry.user_data = current
-        sq_array[place] = place
+        sq_array[index] = index
         sq_tail[0] = (tail + 1) % 2 ^ 32
         queued = queued + 1
         result = coroutine.yield()
@@ -149,32 +149,32 @@ local TYPES = {
     ico = "image/x-icon", pdf = "application/pdf",
 }
 local public
-local places, idle = nil, {} -- the memory of the places; the numbers of the free ones
-local connections = {} -- by number: socket, file, place, deadline
+local pool, idle = nil, {} -- the memory of the pool; the numbers of the free ones
+local connections = {} -- by number: socket, file, memory, deadline
 
--- Receives up to the empty line that ends a request's head. Returns nothing if the client goes before that.
+-- Receives a request head, which ends with an empty line. Returns nil if the client closes before that.
 local function receive(c)
     local length = 0
     while true do
-        local got = request(RECV, c.socket, c.place.buffer + length, MAX_REQUEST - length)
+        local got = request(RECV, c.socket, c.memory.buffer + length, MAX_REQUEST - length)
         if got < 0 or got + length == 0 then
             return nil
         end
         length = length + got
-        local text = ffi.string(c.place.buffer, length)
-        local complete = text:find("\n\r?\n") or got == 0 -- or as complete as it will ever be
+        local text = ffi.string(c.memory.buffer, length)
+        local complete = text:find("\n\r?\n") or got == 0 -- 0: no more will come
         if complete or length == MAX_REQUEST then
             return text, complete
         end
     end
 end
 
--- Sends what is in the buffer; returns whether all of it was taken.
+-- Sends the buffer; returns whether all of it was sent.
 local function send(c, length)
     local sent = 0
     while sent < length do
         c.deadline = os.time() + PATIENCE
-        local taken = request(SEND, c.socket, c.place.buffer + sent, length - sent, 0, 0x4000) -- no SIGPIPE
+        local taken = request(SEND, c.socket, c.memory.buffer + sent, length - sent, 0, 0x4000) -- MSG_NOSIGNAL
         if taken <= 0 then
             return false
         end
@@ -187,7 +187,7 @@ end
 local function put_head(c, status, content_type, size)
     local head = ("HTTP/1.0 %s\r\nDate: %s\r\nServer: uring-lab\r\nContent-Type: %s\r\nContent-Length: %d\r\n" ..
         "Connection: close\r\n\r\n"):format(status, os.date("!%a, %d %b %Y %H:%M:%S GMT"), content_type, size)
-    ffi.copy(c.place.buffer, head, #head)
+    ffi.copy(c.memory.buffer, head, #head)
     return #head
 end
 
@@ -195,26 +195,26 @@ local function refuse(c, status, method)
     local body = ("<!DOCTYPE html><title>%s</title><h1>%s</h1>\n"):format(status, status)
     local length = put_head(c, status, "text/html", #body)
     if method ~= "HEAD" then
-        ffi.copy(c.place.buffer + length, body, #body)
+        ffi.copy(c.memory.buffer + length, body, #body)
         length = length + #body
     end
     send(c, length)
 end
 
--- Opens a file of public/ and nowhere else, and leaves what statx() says of it; returns 0 or an error number.
+-- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number.
 local function open(c, path)
-    local place = c.place
-    ffi.copy(place.path, path)
-    place.how.flags = 0x80800 -- O_CLOEXEC; O_NONBLOCK, or a named pipe would wait for its other end
-    place.how.resolve = 12 -- RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
-    local file = request(OPENAT2, public, place.path, 24, at(place.how))
+    local memory = c.memory
+    ffi.copy(memory.path, path)
+    memory.how.flags = 0x80800 -- O_CLOEXEC; O_NONBLOCK, or a named pipe would wait for its other end
+    memory.how.resolve = 12 -- RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
+    local file = request(OPENAT2, public, memory.path, 24, at(memory.how))
     if file < 0 then
         return file
     end
     c.file = file
-    place.path[0] = 0
-    C.fcntl(file, 4, ffi.cast("int", 0)) -- O_NONBLOCK off: a read of what is not in memory may wait
-    return request(STATX, file, place.path, 0x7ff, at(place.stat), 0x1000) -- AT_EMPTY_PATH
+    memory.path[0] = 0
+    C.fcntl(file, 4, ffi.cast("int", 0)) -- clear O_NONBLOCK: a read outside the page cache may wait
+    return request(STATX, file, memory.path, 0x7ff, at(memory.stat), 0x1000) -- AT_EMPTY_PATH
 end
 
 local function answer_file(c, path, method)
@@ -224,20 +224,20 @@ local function answer_file(c, path, method)
         return refuse(c, "500 Internal Server Error", method)
     elseif result == -EACCES then
         return refuse(c, "403 Forbidden", method)
-    elseif result < 0 or band(c.place.stat.mode, 0xf000) ~= 0x8000 then -- directories, devices, pipes
+    elseif result < 0 or band(c.memory.stat.mode, 0xf000) ~= 0x8000 then -- directories, devices, pipes
         return refuse(c, "404 Not Found", method)
     end
 
-    local size = tonumber(c.place.stat.size)
+    local size = tonumber(c.memory.stat.size)
     local extension = (path:match("%.(%w+)$") or ""):lower()
     local length = put_head(c, "200 OK", TYPES[extension] or "application/octet-stream", size)
     local offset = 0
-    repeat -- the first block behind the head, so that a small file travels with it
+    repeat -- the first block is appended to the head, so a small file needs one send
         if method == "GET" and offset < size then
             local want = math.min(BUFFER - length, size - offset)
-            local got = request(READ, c.file, c.place.buffer + length, want, offset)
+            local got = request(READ, c.file, c.memory.buffer + length, want, offset)
             if got <= 0 then
-                return -- it has shrunk: the head has promised more, so the client will notice
+                return -- it has shrunk: the client notices by the length in the head
             end
             length, offset = length + got, offset + got
         end
@@ -249,7 +249,7 @@ end
 local function answer(c, text)
     local line = text:match("^[^\r\n]*")
     local method, target, version = line:match("^([%w!#$%%&'*+.^_`|~-]+) (/[^ ]*) HTTP/(%d)%.%d$")
-    local path = target and target:match("^[^?]*") -- a query means nothing to a static file
+    local path = target and target:match("^[^?]*") -- ignore the query
     if not path or text:find("\0", 1, true) or path:gsub("%%%x%x", ""):find("%", 1, true) then
         return refuse(c, "400 Bad Request")
     end
@@ -275,16 +275,16 @@ local function serve(c)
     else
         refuse(c, "431 Request Header Fields Too Large")
     end
-    -- Not close(): with something of the client's unread, that would reset the connection, and what we have just
-    -- sent could be lost on its way. Read and forget, until the client closes or its time is up.
+    -- Not close(): with unread data from the client it would reset the connection, and the client could lose the
+    -- answer. Receive and discard until the client closes or the deadline passes.
     C.shutdown(c.socket, 1)
     c.deadline = os.time() + PATIENCE
-    repeat until request(RECV, c.socket, c.place.buffer, BUFFER) <= 0
+    repeat until request(RECV, c.socket, c.memory.buffer, BUFFER) <= 0
 end
 
 -- ---- the program -----------------------------------------------------------------------------------------
 
-local paused = false -- the acceptor waits for a free place, or for the next tick of the timer
+local paused = false -- the acceptor waits for a connection to close, or for the next tick of the timer
 
 local function wake_acceptor()
     if paused then
@@ -295,17 +295,17 @@ end
 
 local function connect(socket)
     local number = table.remove(idle)
-    local c = { socket = socket, place = places[number - 1], deadline = os.time() + PATIENCE }
+    local c = { socket = socket, memory = pool[number - 1], deadline = os.time() + PATIENCE }
     connections[number] = c
     threads[number] = coroutine.create(function()
-        local good, problem = pcall(serve, c) -- a mistake of ours costs one connection, not all
+        local good, problem = pcall(serve, c) -- a bug ends one connection, not the server
         if not good then
             io.stderr:write(problem, "\n")
         end
         if c.file then
             request(CLOSE, c.file)
         end
-        connections[number] = nil -- before its socket's number may be another's
+        connections[number] = nil -- before the descriptor can be reused by another connection
         request(CLOSE, c.socket)
         table.insert(idle, number)
         wake_acceptor()
@@ -318,14 +318,14 @@ local function accept(listener)
         local socket = #idle > 0 and request(ACCEPT, listener, nil, 0, 0, 0x80000) -- SOCK_CLOEXEC
         if socket and socket >= 0 then
             connect(socket)
-        else -- no place, or no descriptor: a closed connection or the next tick brings one
+        else -- no free connection or descriptor: retry when a connection closes or at the next tick
             paused = true
             coroutine.yield()
         end
     end
 end
 
--- Twice a second: ends the program if it was told to, and the connections whose time is up.
+-- Twice a second: ends the program on a signal, and connections whose deadline has passed.
 local function tick(signals, time)
     local none = ffi.new("int64_t[2]")
     time[0], time[1] = 0, 500000000
@@ -337,14 +337,14 @@ local function tick(signals, time)
         local now = os.time()
         for _, c in pairs(connections) do
             if c.deadline < now then
-                C.shutdown(c.socket, 2) -- its request in flight completes, and the rest follows
+                C.shutdown(c.socket, 2) -- completes its request in flight, which ends serve()
             end
         end
         wake_acceptor()
     end
 end
 
--- On the loopback address alone: this is a program to learn from, without encryption, access rules or logs.
+-- Only on the loopback address: this is a program to learn from, without encryption, access rules or logs.
 local function listen(port)
     local address = ffi.new("struct address", 2, { math.floor(port / 256), port % 256 }, { 127, 0, 0, 1 })
     local size = ffi.new("uint32_t[1]", 16)
@@ -367,27 +367,27 @@ elseif ffi.arch ~= "x64" then
 end
 public = check(C.open("public", 0x90000), "public") -- O_DIRECTORY, O_CLOEXEC
 make_ring()
-places = ffi.cast("struct place *", map((PLACES + 1) * ffi.sizeof("struct place"), 0x22, -1, 0)) -- anonymous
-for number = 1, PLACES do
+pool = ffi.cast("struct memory *", map((MAX_CONNECTIONS + 1) * ffi.sizeof("struct memory"), 0x22, -1, 0)) -- anonymous
+for number = 1, MAX_CONNECTIONS do
     idle[number] = number
 end
 local signals = ffi.new("uint64_t[16]")
 C.sigemptyset(signals)
 C.sigaddset(signals, 2)
 C.sigaddset(signals, 15)
-C.sigprocmask(0, signals, nil) -- SIGINT and SIGTERM wait until the timer asks for them
+C.sigprocmask(0, signals, nil) -- SIGINT and SIGTERM stay pending until tick() reads them
 local listener = listen(port)
 threads[ACCEPTOR] = coroutine.create(function()
     accept(listener)
 end)
 threads[TIMER] = coroutine.create(function()
-    tick(signals, places[PLACES].time)
+    tick(signals, pool[MAX_CONNECTIONS].time)
 end)
 run(ACCEPTOR)
 run(TIMER)
 
 while true do
-    local taken = tonumber(enter(426, ring, queued, 1, 1, nil, 0)) -- hand over, and wait for a completion
+    local taken = tonumber(enter(426, ring, queued, 1, 1, nil, 0)) -- submit, and wait for a completion
     if taken >= 0 then
         queued = queued - taken
     elseif ffi.errno() ~= EINTR and ffi.errno() ~= EAGAIN then
@@ -398,7 +398,7 @@ while true do
         local completion = completions[band(head, cq_mask)]
         local number, result = tonumber(completion.user_data), completion.result
         head = (head + 1) % 2 ^ 32
-        cq_head[0] = head -- its place may be used again: we have what we need
+        cq_head[0] = head -- the entry may be reused: its values were copied
         run(number, result)
     end
 end
