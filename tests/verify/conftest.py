@@ -1,6 +1,6 @@
-"""The verification of provisioned hosts: options, the hosts themselves, the report.
+"""The verification of provisioned hosts: options, connections, report. It changes nothing on a host.
 
-Alone: `pytest tests/verify --lab-hosts=box --lab-inventory-ssh-config=FILE`. Nothing on a host is changed.
+To run it directly: `pytest tests/verify --lab-hosts=box --lab-inventory-ssh-config=FILE`.
 """
 
 from collections.abc import Callable, Generator
@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from tests.verify import connection, expectation, judges, report
 
-#: The files in the order of the steps, which is the order in which a reader wants to hear of faults.
+#: The test files in the order of the steps.
 ORDER = ("release", "kernel", "liburing", "sandbox", "samples")
 
 REACHED = pytest.StashKey["Reached"]()
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse what cannot work before anything is collected."""
+    """Check the options before anything is collected."""
     config = session.config
     if not hosts_of(config):
         raise pytest.UsageError(
@@ -75,7 +75,7 @@ def connection_of(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test once a host (one xdist worker each), the samples' once a sample or a case."""
+    """Run every test per host (one xdist worker each), the samples' tests per sample or case."""
     if "host" in metafunc.fixturenames:
         hosts = [
             pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in hosts_of(metafunc.config)
@@ -96,14 +96,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that says which samples a test is about."""
+    """Register the marker that selects the samples of a test."""
     config.addinivalue_line(
         "markers", "samples(**fields): run the test for the catalog's samples with these fields"
     )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put a host's tests in the order of the steps; hosts stay together."""
+    """Sort the tests by host, then by step."""
 
     def place(item: pytest.Item) -> tuple[int, int]:
         hosts = hosts_of(item.config)
@@ -113,7 +113,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Go on only with a host that can be reached."""
+    """Fail or skip the test if its host cannot be reached."""
     if "host" in item.fixturenames:
         item.config.stash[REACHED].require(item.callspec.params["host"])
 
@@ -122,12 +122,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell a failure by its message and the reason for the test; the code comes with -vv."""
+    """Show a failure as its message and the test's docstring; with -vv also the code."""
     result = yield
     if result.failed and call.excinfo.errisinstance(AssertionError) and item.config.get_verbosity() < 2:
         given = item.callspec.params if hasattr(item, "callspec") else {}
-        why = judges.reason(given["sample"], given["case"]) if "case" in given else item.function.__doc__
-        result.longrepr = report.failure(str(call.excinfo.value), why)
+        reason = judges.reason(given["sample"], given["case"]) if "case" in given else item.function.__doc__
+        result.longrepr = report.failure(str(call.excinfo.value), reason)
     return result
 
 
@@ -135,7 +135,7 @@ class Reached:
     """The hosts of this run, each connected to once."""
 
     class State(NamedTuple):
-        """A host, and why it cannot be used (None: it can)."""
+        """A host, and why it cannot be reached (None: it can)."""
 
         host: Host
         fault: str | None
@@ -144,21 +144,21 @@ class Reached:
         self._connection = connection_of(config)
         self._ssh_config = config.getoption("lab_inventory_ssh_config", None)
         self._sockets = connection.control_directory()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._states: dict[str, Reached.State] = {}
 
     def require(self, name: str) -> None:
-        """Let a test go on only if its host can be used."""
+        """Fail or skip the running test if the host cannot be reached."""
         if name not in self._states:
             self._states[name] = self._reach(name)
         if fault := self._states[name].fault:
             self.fail_once(fault)
 
     def fail_once(self, fault: str) -> NoReturn:
-        """Fail the first test that a fault keeps from running, and skip the others, each with the reason."""
-        if fault in self._told:
+        """Fail the first test that a fault prevents, and skip the later ones with the reason."""
+        if fault in self._reported:
             pytest.skip(f"not checked, because: {fault}")
-        self._told.add(fault)
+        self._reported.add(fault)
         pytest.fail(fault, pytrace=False)
 
     def _reach(self, name: str) -> State:
@@ -170,7 +170,7 @@ class Reached:
         return Reached.State(host, None)
 
     def get(self, name: str) -> Host:
-        """Return a host that `require` let pass."""
+        """Return a host that `require` has accepted."""
         return self._states[name].host
 
     def close(self) -> None:
@@ -183,19 +183,19 @@ class Reached:
 
 @pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> Host:
-    """Give the host under verification; its commands run as root."""
+    """Return the host under verification; its commands run as root."""
     return request.config.stash[REACHED].get(request.param)
 
 
 @pytest.fixture(scope="session")
 def fail_once(request: pytest.FixtureRequest) -> Callable[[str], NoReturn]:
-    """Give the function by which a fault that many tests run into is told once."""
+    """Return the function that reports a fault once if it affects many tests."""
     return request.config.stash[REACHED].fail_once
 
 
 @pytest.fixture(scope="session")
 def address(host: Host, request: pytest.FixtureRequest) -> str | None:
-    """Give the address at which the host's ports would be reached from here; None if there is none."""
+    """Return the address of the host's own ports as seen from here; None if they cannot be reached."""
     return connection.address_of(
         host.backend.hostname, request.config.getoption("lab_inventory_ssh_config", None)
     )
@@ -203,13 +203,13 @@ def address(host: Host, request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture(scope="session")
 def expected(request: pytest.FixtureRequest) -> dict:
-    """Give the role variables that the hosts were provisioned with; empty if nobody said."""
+    """Return the role variables that the hosts were provisioned with; empty if unknown."""
     return request.config.stash[EXPECTED]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_metadata(metadata: dict[str, str], config: pytest.Config) -> None:
-    """Say in the report's table of the environment what matters here, in place of pytest's plugins."""
+    """Show hosts and connection in the report's environment table instead of pytest's plugins."""
     metadata.clear()
     metadata |= {"Hosts": ", ".join(hosts_of(config)), "Connection": connection_of(config)}
 
@@ -222,7 +222,7 @@ def pytest_html_report_title(report: object) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
-    """Put what was done, and to which hosts, above the results."""
+    """Put the table of the steps above the results."""
     config = session.config
     prefix.append(
         report.summary(

@@ -1,4 +1,4 @@
-"""How the verification reaches a host: OpenSSH's client or paramiko, both with the host's key checked."""
+"""The connection to a host: paramiko or OpenSSH's client, both with the host key checked."""
 
 import functools
 import getpass
@@ -22,22 +22,22 @@ CONNECTIONS = ("paramiko", "ssh")
 #: Seconds a host may take to answer a new connection.
 CONNECT_TIMEOUT = 30
 
-#: Seconds after which an idle connection of OpenSSH's closes by itself, should nobody be left to close it.
+#: Seconds after which OpenSSH closes an idle connection, in case this process was killed.
 PERSIST = 120
 
 
 class UnreachableError(Exception):
-    """The host cannot be verified at all; the text is one line with the cause and the remedy."""
+    """The host cannot be verified; the text is one line with the cause and the remedy."""
 
 
 def open_host(name: str, connection: str, ssh_config: str | None, control_directory: str) -> Host:
-    """Make a testinfra host whose commands run as root by sudo. Nothing is sent yet.
+    """Make a testinfra host whose commands run as root by sudo. It does not connect yet.
 
     Args:
         name: the host, as the ssh configuration knows it.
         connection: one of CONNECTIONS.
         ssh_config: path of an ssh configuration; None for the user's own.
-        control_directory: private directory with a short path, for OpenSSH's shared connection.
+        control_directory: private directory with a short path, for OpenSSH's control socket.
 
     """
     specification = f"[{name}]" if ":" in name else name
@@ -46,7 +46,7 @@ def open_host(name: str, connection: str, ssh_config: str | None, control_direct
         host = Host(backend)
         backend.set_host(host)
         return host
-    # BatchMode: a question about a key or a password is a failure, never a wait.
+    # BatchMode: fail instead of asking for a password or about a key.
     options = ("BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=8")
     return testinfra.get_host(
         f"ssh://{specification}",
@@ -60,7 +60,7 @@ def open_host(name: str, connection: str, ssh_config: str | None, control_direct
 
 
 def close_host(host: Host) -> None:
-    """End the connection that a host keeps open, if it does."""
+    """Close the connection of a host."""
     backend = host.backend
     if isinstance(backend, VerifiedParamiko):
         backend.client.close()
@@ -75,7 +75,7 @@ def close_host(host: Host) -> None:
 
 
 def control_directory() -> tempfile.TemporaryDirectory:
-    """Make a directory for OpenSSH's sockets: private, and short, for a socket's path ends at 104 bytes."""
+    """Make a private directory for OpenSSH's sockets; short, as a socket's path has at most 104 bytes."""
     return tempfile.TemporaryDirectory(prefix="uring-lab-", dir="/tmp")
 
 
@@ -89,7 +89,7 @@ def reach(host: Host) -> None:
     name = host.backend.hostname
     try:
         answer = host.run("id -u && python3 -c 'import sys; sys.exit(sys.version_info < (3, 6))'")
-    except RuntimeError as problem:  # testinfra's way to say that ssh itself exited with 255
+    except RuntimeError as problem:  # raised by testinfra when ssh exits with 255
         raise UnreachableError(f"{name}: {explain_openssh(problem)}") from None
     except (paramiko.SSHException, OSError) as problem:
         raise UnreachableError(f"{name}: {explain_paramiko(problem)}") from None
@@ -104,7 +104,7 @@ def reach(host: Host) -> None:
 
 
 def explain_openssh(problem: RuntimeError) -> str:
-    """Make one line out of what OpenSSH printed before it gave up."""
+    """Summarise OpenSSH's error output in one line."""
     lines = [line.strip() for line in problem.args[0].stderr.splitlines() if line.strip()]
     text = "\n".join(lines)
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
@@ -117,7 +117,7 @@ def explain_openssh(problem: RuntimeError) -> str:
 
 
 def explain_paramiko(problem: Exception) -> str:
-    """Make one line out of paramiko's exceptions."""
+    """Summarise an exception of paramiko's in one line."""
     if isinstance(problem, paramiko.BadHostKeyException) or "not found in known_hosts" in str(problem):
         return HOST_KEY_REFUSED
     if isinstance(problem, paramiko.AuthenticationException | paramiko.PasswordRequiredException):
@@ -135,11 +135,11 @@ LOGIN_REFUSED = (
 
 
 def address_of(name: str, ssh_config: str | None) -> str | None:
-    """Return the address a host's own ports would be reached at from here.
+    """Return the address of a host's own ports as seen from here.
 
     Returns:
-        The host name or address that ssh connects to; None where that is not the host itself: a
-        forwarded port of this computer, or a jump over another host.
+        The host name or address that ssh connects to; None if that is not the host itself but a forwarded
+        port of this computer or a jump host.
 
     """
     settings = lookup(name, ssh_config)
@@ -160,12 +160,12 @@ def lookup(name: str, ssh_config: str | None) -> paramiko.SSHConfigDict:
 
 
 class VerifiedParamiko(ParamikoBackend):
-    """Testinfra's paramiko backend with two faults overcome.
+    """Testinfra's paramiko backend with two faults corrected.
 
-    - Its client only warns about an unknown host key and loads no known ones; here only the host's own
-      entries of the known_hosts files are trusted and every other key is refused.
-    - It reads a command's standard output to the end before it looks at standard error, so a command that
-      prints more errors than the window holds (2 MB) waits for ever; here both are read at once.
+    - Its client only warns about an unknown host key and loads no known ones; here only the host's entries in
+      the known_hosts files are trusted, and every other key is refused.
+    - It reads a command's standard output to the end before standard error, so a command that prints more
+      than 2 MB (the window size) to standard error hangs; here both are read in parallel.
     """
 
     @functools.cached_property
@@ -173,7 +173,7 @@ class VerifiedParamiko(ParamikoBackend):
         """The connection, made on first use.
 
         Raises:
-            paramiko.SSHException: the host's key is unknown or another one, or the login was refused.
+            paramiko.SSHException: the host key is unknown or wrong, or the login was refused.
             OSError: no connection.
 
         """
@@ -181,7 +181,7 @@ class VerifiedParamiko(ParamikoBackend):
         address = settings["hostname"]
         port = int(self.host.port or settings.get("port", 22))
         client = paramiko.SSHClient()
-        # Every fault reaches us as an exception; the log would show it once more, with a traceback.
+        # Errors are raised as exceptions; paramiko's log would show them again with a traceback.
         client.set_log_channel("uring-lab.paramiko")
         logging.getLogger("uring-lab.paramiko").setLevel(logging.CRITICAL + 1)
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -203,14 +203,14 @@ class VerifiedParamiko(ParamikoBackend):
         transport = client.get_transport()
         transport.set_keepalive(15)
         if isinstance(transport.sock, socket.socket):  # not with a ProxyCommand
-            # As OpenSSH does: otherwise a command's small packets wait for each other's acknowledgement.
+            # As OpenSSH does; otherwise Nagle's algorithm delays the small packets of a command.
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
 
     def _proxy(self, settings: paramiko.SSHConfigDict, target: str) -> paramiko.ProxyCommand | None:
-        """Start what leads to a host that is not reached directly, if the configuration says so.
+        """Start the ProxyCommand or ProxyJump of the configuration, if there is one.
 
-        paramiko knows no ProxyJump, so that becomes the command that OpenSSH itself runs for it.
+        paramiko does not support ProxyJump, so it is translated to the command that OpenSSH runs for it.
         """
         if "proxyjump" in settings and settings["proxyjump"] != "none":
             *first, last = (f"ssh://{jump}" for jump in settings["proxyjump"].split(","))
@@ -235,10 +235,10 @@ class VerifiedParamiko(ParamikoBackend):
 
 
 def known_keys(name: str, settings: paramiko.SSHConfigDict) -> list[paramiko.PKey]:
-    """Read the keys that the known_hosts files hold for a host.
+    """Read a host's keys from the known_hosts files.
 
     Args:
-        name: address, or [address]:port, or the alias that the ssh configuration names.
+        name: address, or [address]:port, or the HostKeyAlias of the ssh configuration.
         settings: what the ssh configuration says about the host.
 
     """
@@ -255,8 +255,8 @@ def known_keys(name: str, settings: paramiko.SSHConfigDict) -> list[paramiko.PKe
 def split_paths(value: str) -> list[Path]:
     """Split an option's value into its files.
 
-    paramiko takes the quotes away from a value that is quoted as a whole, so one with a space in it may be
-    one file or two: it is one if there is such a file.
+    paramiko strips the quotes from a value that is quoted as a whole, so a value with a space may be one file
+    or two: it is taken as one if there is such a file.
     """
     whole = Path(value).expanduser()
     return [whole] if whole.is_file() else [Path(path).expanduser() for path in shlex.split(value)]

@@ -1,4 +1,4 @@
-"""What a host is expected to show: the variables it was provisioned with, and the samples' catalog."""
+"""What is expected of a host: the variables it was provisioned with, and the samples' catalog."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ def read_json(path: str | None, kind: type) -> dict | list:
 
     Args:
         path: the file, or None for an empty one.
-        kind: what it must hold: dict or list.
+        kind: the type of its content: dict or list.
 
     Raises:
-        ExpectationError: it is not there, not JSON, or something else.
+        ExpectationError: it is missing, not JSON, or of another type.
 
     """
     if path is None:
@@ -38,7 +38,7 @@ def read_json(path: str | None, kind: type) -> dict | list:
 
 
 def read_steps(path: str | None) -> list[dict]:
-    """Read what each step did; no file means that none ran, as in a verification alone.
+    """Read what each step did; without a file no step ran, as with `make verify`.
 
     Raises:
         ExpectationError: as read_json.
@@ -52,10 +52,10 @@ def read_catalog(expected: dict) -> list[dict]:
 
     Args:
         expected: the role variables; samples_source is ours, upstream or all. Without it all samples are
-            returned and the host's own manifest decides.
+            returned, and the host's manifest decides.
 
     Raises:
-        ExpectationError: the catalog is not there or is not one.
+        ExpectationError: the catalog is missing or malformed.
 
     """
     try:
@@ -67,25 +67,25 @@ def read_catalog(expected: dict) -> list[dict]:
 
 
 def label(sample: dict) -> str:
-    """Name a sample as the reports do: source/name."""
+    """Return a sample's name in the reports: source/name."""
     return f"{sample['source']}/{sample['name']}"
 
 
 def is_same_commit(reference: str, commit: str) -> bool:
-    """Tell whether a git reference that looks like a commit id, whole or shortened, names this commit."""
+    """Return whether a full or abbreviated commit id names this commit."""
     return len(reference) >= 7 and commit.startswith(reference.lower())
 
 
 def is_commit_id(reference: str) -> bool:
-    """Tell a commit id (7 to 40 hexadecimal digits) from a tag."""
+    """Return whether a reference is a commit id (7 to 40 hexadecimal digits), not a tag."""
     return 7 <= len(reference) <= 40 and all(digit in "0123456789abcdef" for digit in reference.lower())
 
 
 def digest_of_ours() -> str:
-    """Take the digest of our samples' sources as the samples role does.
+    """Compute the digest of our samples' sources as the samples role does.
 
-    It is that of the list that `sha256sum` prints of all files, sorted by path; built programs and pages for
-    people are left out.
+    It is the digest of the list that `sha256sum` prints for all files, sorted by path, without built programs
+    and Markdown files.
     """
     directory = CATALOG.parent
     files = (

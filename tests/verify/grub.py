@@ -1,8 +1,8 @@
-"""Reads the two files that decide what GRUB boots: grub.cfg and the environment block."""
+"""Parse the two files that decide what GRUB boots: grub.cfg and the environment block."""
 
 import re
 
-#: A menu entry or submenu with its stable id, as grub-mkconfig writes them.
+#: A menu entry or submenu with its id, as grub-mkconfig writes them.
 _HEAD = re.compile(
     r"""^\s*(menuentry|submenu)\s+'[^']*'.*?(?:\$menuentry_id_option|--id)\s+'([^']+)'.*\{\s*$"""
 )
@@ -10,18 +10,17 @@ _KERNEL = re.compile(r"^\s*linux\S*\s+\S*/vmlinuz-(\S+)")
 
 
 def entries(configuration: str) -> dict[str, str]:
-    """List the bootable entries of a grub.cfg.
+    """List the Linux entries of a grub.cfg.
 
     Args:
         configuration: its text.
 
     Returns:
-        The kernel release by the entry's path of ids, `submenu>entry` as GRUB's saved_entry has it. Entries
-        that boot no Linux are left out.
+        The kernel release by the entry's path of ids, `submenu>entry` as in GRUB's saved_entry.
 
     """
     found: dict[str, str] = {}
-    path: list[tuple[str, int]] = []  # id and the brace depth it opened at
+    path: list[tuple[str, int]] = []  # ids of the open blocks, and the brace depth where each began
     depth = 0
     for line in configuration.splitlines():
         head = _HEAD.match(line)
@@ -37,5 +36,5 @@ def entries(configuration: str) -> dict[str, str]:
 
 
 def environment(listing: str) -> dict[str, str]:
-    """Read `grub-editenv list`: name=value lines."""
+    """Parse the output of `grub-editenv list`: lines of name=value."""
     return dict(line.split("=", 1) for line in listing.splitlines() if "=" in line)

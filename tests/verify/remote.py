@@ -1,7 +1,7 @@
-"""Several questions to a host in one round trip.
+"""Run several commands on a host in one round trip.
 
-A command over ssh costs a host under emulation half a second, so a test file asks for all it needs at
-once and its tests read the answers.
+A command over ssh takes half a second on an emulated host, so a test file runs all its commands at once and
+its tests read the answers.
 """
 
 import base64
@@ -13,10 +13,10 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-#: Seconds that one question may take on the host.
+#: Seconds that one command may take on the host.
 QUESTION_TIMEOUT = 120
 
-#: Ends a script on standard input; no script of ours has it as a line.
+#: Ends a script on standard input; no script of ours contains this line.
 END_OF_SCRIPT = "END-OF-SCRIPT"
 
 ASK = """\
@@ -31,12 +31,12 @@ ask() {
 
 
 class CheckError(Exception):
-    """A check's own script did not come to its end; the text is one line."""
+    """The script of a check failed; the text is one line."""
 
 
 @dataclass
 class Answer:
-    """What one command on the host gave."""
+    """The result of one command on the host."""
 
     command: str
     status: int
@@ -49,12 +49,12 @@ class Answer:
         return [line for line in self.out.splitlines() if line.strip()]
 
     def json(self) -> dict:
-        """Read the output as JSON; empty when there was none (a manifest that is not there)."""
+        """Parse the output as JSON; empty if there is no output (a missing manifest)."""
         return json.loads(self.out) if self.out.strip() else {}
 
 
 def name(host: Host) -> str:
-    """Name a host as messages do."""
+    """Return the host's name in messages."""
     return host.backend.hostname
 
 
@@ -63,7 +63,7 @@ def ask(host: Host, **questions: str) -> dict[str, Answer]:
 
     Args:
         host: the host.
-        questions: a shell command by the name its answer is to have.
+        questions: shell commands by the names of their answers.
 
     """
     script = ASK % {"timeout": QUESTION_TIMEOUT}
@@ -79,12 +79,12 @@ def ask(host: Host, **questions: str) -> dict[str, Answer]:
 
 
 def decode(field: str) -> str:
-    """Undo what the shell did to a command's output."""
+    """Decode a command's output."""
     return base64.b64decode(field[1:]).decode(errors="replace")
 
 
 def run(host: Host, command: str) -> CommandResult:
-    """Run one command; a connection that breaks fails the test in one line."""
+    """Run one command; if the connection breaks, fail the test with one line."""
     try:
         return host.run(command)
     except (RuntimeError, paramiko.SSHException, OSError) as problem:
@@ -92,16 +92,16 @@ def run(host: Host, command: str) -> CommandResult:
 
 
 def run_python(host: Host, prefix: str, source: str, *arguments: object) -> dict:
-    """Run a Python script on a host by standard input and read the JSON it prints.
+    """Run a Python script on a host by standard input and parse the JSON that it prints.
 
     Args:
         host: the host.
-        prefix: what to start Python with, such as a change of user.
+        prefix: a command to start Python with, such as runuser.
         source: the script, for Python 3.6.
         arguments: of the script.
 
     Raises:
-        CheckError: it printed none.
+        CheckError: it printed no JSON.
 
     """
     result = run(host, python_command(host, prefix, source, *arguments))
@@ -111,22 +111,22 @@ def run_python(host: Host, prefix: str, source: str, *arguments: object) -> dict
 def python_command(host: Host, prefix: str, source: str, *arguments: object) -> str:
     """Return the shell command that runs a Python script by standard input.
 
-    The interpreter is isolated (-I) and skips the site module (-S), half of its starting time.
+    The interpreter is isolated (-I) and skips the site module (-S), which halves its start-up time.
     """
     given = "".join(host.backend.quote(" %s", str(argument)) for argument in arguments)
     return f"{prefix} python3 -IS -{given} <<'{END_OF_SCRIPT}'\n{source}\n{END_OF_SCRIPT}\n"
 
 
 def read_json(host: Host, text: str, result: CommandResult) -> dict:
-    """Read the JSON that a script printed.
+    """Parse the JSON that a script printed.
 
     Args:
         host: the host.
-        text: what should be JSON.
-        result: how the command ended that gave it.
+        text: the JSON.
+        result: the result of the command that printed it.
 
     Raises:
-        CheckError: it is none.
+        CheckError: it is not JSON.
 
     """
     try:

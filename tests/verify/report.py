@@ -1,4 +1,4 @@
-"""What pytest-html cannot know for its report: what was asked for and done, and how a failure reads."""
+"""Additions to pytest-html's report: the request, the steps, and the text of a failure."""
 
 from collections.abc import Iterable
 from html import escape
@@ -18,10 +18,10 @@ STYLE = """<style>
 
 
 def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
-    """Return the HTML that stands above the results.
+    """Return the HTML above the results.
 
     Args:
-        expected: the role variables they were provisioned with; may be empty.
+        expected: the role variables of the provisioning; may be empty.
         steps: what each step did to each host, as the callback plugin wrote it; may be empty.
         samples: the catalog's entries that were verified.
 
@@ -50,8 +50,8 @@ def failure(message: str, reason: str) -> str:
     """Return the text of a failed test.
 
     Args:
-        message: the assertion's; pytest puts the values it compared on further lines, which the message
-            has named already.
+        message: the assertion's. Only its first line is used: pytest adds the compared values, which that
+            line already names.
         reason: the test's docstring, which says why it matters.
 
     """
@@ -59,7 +59,7 @@ def failure(message: str, reason: str) -> str:
 
 
 def table(heads: Iterable[str], rows: Iterable[str]) -> str:
-    """Return an HTML table of rows that are HTML already."""
+    """Return an HTML table; the rows are HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     return f'<table class="lab"><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
 
@@ -70,7 +70,7 @@ def cells(*values: object) -> str:
 
 
 def step_row(step: dict) -> str:
-    """Return the cells of one step on one host; a step that never ran may lack the rest."""
+    """Return the cells of one step on one host; missing fields are empty."""
     status = str(step.get("status", ""))
     changed = f"{step.get('changed', 0)} of {step.get('tasks', 0)} tasks"
     return (
@@ -81,11 +81,11 @@ def step_row(step: dict) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds as a person says it."""
+    """Format seconds for people."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def show(value: object) -> str:
-    """Write a variable's value; an empty one visibly."""
+    """Format a variable's value; an empty one as (none)."""
     return "(none)" if value in ("", None) else str(value)

@@ -1,4 +1,4 @@
-"""Step 2: the kernel asked for runs, boots by default, has a way back, and can do io_uring."""
+"""Step 2: the requested kernel runs, is the default, can be rolled back, and supports io_uring."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def seen(host):
         held="apt-mark showhold",
         trial="find /etc/systemd -name '*uring-lab-trial*'",
         grub_cfg="cat /boot/grub/grub.cfg",
-        # grub-editenv makes a file that is not there, even to list it.
+        # grub-editenv would create a missing file, even to list it.
         grub_environment="test ! -e /boot/grub/grubenv || grub-editenv /boot/grub/grubenv list",
     )
 
@@ -39,7 +39,7 @@ def running(seen):
 
 @pytest.fixture
 def manifest(host, seen, expected, fail_once):
-    """Read what the kernel step wrote down; tests that need it skip where the step had nothing to do."""
+    """Return the kernel step's manifest; skip the test if the step had nothing to do."""
     container = seen["container"].out.strip()
     if container not in ("", "none"):
         pytest.skip(
@@ -60,7 +60,7 @@ def manifest(host, seen, expected, fail_once):
 
 
 def test_the_kernel_comes_from_the_source_asked_for(host, manifest, expected):
-    """The same release name can come from several places; the record says from which."""
+    """The same release name can come from several sources; the manifest says from which."""
     asked = {
         "kernel_source": "source",
         **(
@@ -68,7 +68,7 @@ def test_the_kernel_comes_from_the_source_asked_for(host, manifest, expected):
             if manifest["source"] == "apt"
             else {}
         ),
-        # The newest of a series, and of all, are others from time to time.
+        # Not for 5.6.x and latest, which change over time.
         **({"kernel_version": "version"} if re.search(r"\d$", expected.get("kernel_version", "")) else {}),
     }
     for variable, key in asked.items():
@@ -103,7 +103,7 @@ def test_exactly_the_kernel_asked_for_is_running(host, manifest, running):
 
 
 def test_the_kernel_packages_are_the_recorded_ones(host, seen, manifest):
-    """A package replaced behind the lab's back takes the modules away from under the running kernel."""
+    """A package replaced by someone else removes the modules of the running kernel."""
     found = {
         package: version
         for package, version, state in map(str.split, seen["versions"].lines)
@@ -116,7 +116,7 @@ def test_the_kernel_packages_are_the_recorded_ones(host, seen, manifest):
 
 
 def test_the_kernel_packages_are_held(host, seen, manifest):
-    """An unattended upgrade, or apt's autoremove, must not move what has been proved."""
+    """An unattended upgrade or apt's autoremove must not replace a tested kernel."""
     loose = sorted(set(manifest["packages"]) - set(seen["held"].lines))
     assert not loose, (
         f"{name(host)}: expected the kernel's packages on hold, found {', '.join(loose)} without: "
@@ -125,7 +125,7 @@ def test_the_kernel_packages_are_held(host, seen, manifest):
 
 
 def test_the_host_boots_this_kernel_by_default(host, seen, manifest, running):
-    """After a power cut the lab must come up as it was; GRUB accepts a bogus default in silence."""
+    """After a power cut the same kernel must boot; GRUB silently accepts an invalid default."""
     saved = grub.environment(seen["grub_environment"].out).get("saved_entry")
     entries = grub.entries(seen["grub_cfg"].out)
     assert saved in entries, (
@@ -138,7 +138,7 @@ def test_the_host_boots_this_kernel_by_default(host, seen, manifest, running):
 
 
 def test_the_default_is_not_overridden(host, seen, manifest):
-    """A grub.cfg that does not read saved_entry makes the default above a dead letter."""
+    """The default above has no effect if grub.cfg does not read saved_entry."""
     assert 'set default="${saved_entry}"' in seen["grub_cfg"].out, (
         f"{name(host)}: expected GRUB_DEFAULT=saved to reach grub.cfg, found another default: look in "
         "/etc/default/grub and /etc/default/grub.d, then run update-grub"
@@ -146,7 +146,7 @@ def test_the_default_is_not_overridden(host, seen, manifest):
 
 
 def test_no_trial_boot_is_left_over(host, seen, manifest):
-    """A one-shot entry that sticks makes the next reboot come up with a kernel nobody asked for."""
+    """A leftover one-shot entry would boot another kernel at the next reboot."""
     left = grub.environment(seen["grub_environment"].out).get("next_entry")
     assert not left, (
         f"{name(host)}: expected no next_entry in GRUB's environment, found {left!r}: "
@@ -155,14 +155,14 @@ def test_no_trial_boot_is_left_over(host, seen, manifest):
 
 
 def test_the_dead_mans_switch_of_the_trial_is_gone(host, seen, manifest):
-    """It reboots a host that nobody confirms: a proved kernel is nobody's to confirm any more."""
+    """It reboots a host whose trial is not confirmed, which must not happen after the trial."""
     assert not seen["trial"].lines, (
         f"{name(host)}: expected no unit of a trial, found {', '.join(seen['trial'].lines)}: {PROVISION}"
     )
 
 
 def test_the_earlier_kernel_is_still_there_to_go_back_to(host, seen, manifest):
-    """The way back is the earlier kernel: installed, and in the boot menu."""
+    """A rollback needs the earlier kernel: installed, and in the boot menu."""
     previous = manifest["previous"]
     if previous == manifest["release"]:
         pytest.skip(
@@ -178,7 +178,7 @@ def test_the_earlier_kernel_is_still_there_to_go_back_to(host, seen, manifest):
 
 
 def test_an_ordinary_user_can_complete_an_io_uring_operation(host):
-    """The point of the lab: a real ring is set up and a no-op goes through it, with no privilege."""
+    """The purpose of the lab: an unprivileged user sets up a ring and completes a no-op."""
     try:
         answer = run_python(host, "runuser -u nobody --", RING)
     except CheckError as problem:

@@ -1,4 +1,4 @@
-"""Step 3: liburing as packages, built from the source asked for, header and library of one version."""
+"""Step 3: liburing's packages, built from the requested source, with header and library of one version."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,8 @@ PROGRAM = (Path(__file__).parent / "probes" / "version.c").read_text()
 
 PROVISION = "run the provisioning again and read the liburing step's message"
 
-#: Compiles a program in a directory that goes away again, runs it, and takes the digests of what the
-#: compiler read and the program loaded. By nobody throughout: in nobody's directory root would follow a link.
+#: Compiles and runs a program in a temporary directory, and prints the digests of the files that the compiler
+#: read and the program loaded. All as nobody: root must not follow symbolic links in nobody's directory.
 COMPILE = f"""\
 exec runuser -u nobody -- sh -s <<'END-OF-COMPILE'
 cd "$(mktemp -d)" || exit 1
@@ -29,13 +29,13 @@ while read -r file; do sha256sum "$file"; done
 END-OF-COMPILE
 """
 
-#: Where pkg-config's file says that header and library are; its first lines are assignments of the shell.
+#: The header and library that liburing.pc names; its first lines are shell assignments.
 PKG_CONFIG = """\
 eval "$(grep '^[a-z_]*=' "$(dpkg -L liburing-dev | grep '/liburing\\.pc$')")" || exit 1
 readlink -f "$includedir/liburing.h" "$libdir"/liburing.so.[0-9]
 """
 
-#: Holds the installed files to the digests of those in the debs that were built.
+#: Compares the installed files with the digests of the built debs' files in the manifest.
 DIGESTS = r"""
 sed -n 's,^ *"\(/[^"]*\)": "\([0-9a-f]\{64\}\)".*,\2  \1,p' /var/lib/uring-lab/liburing.json |
 sha256sum --check --quiet --strict - 2>&1
@@ -50,13 +50,13 @@ def seen(host):
         packages="dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n' '*liburing*'",
         held="apt-mark showhold",
         symlink="readlink -f \"$(dpkg -L liburing-dev | grep '/liburing\\.so$')\"",
-        # What a package has in /lib is in /usr/lib where the two are merged, and dpkg knows it by the first.
+        # With a merged /usr the file is in /usr/lib, but dpkg may know it by its path in /lib.
         library="file=$(readlink -f $(dpkg -L liburing-dev | grep '/liburing\\.so$'))\n"
         'dpkg -S "$file" || dpkg -S "${file#/usr}"',
         owners="dpkg -S /usr/include/liburing.h",
         changed="dpkg --verify $(dpkg-query -W -f '${Package} ' 'liburing[0-9]*' liburing-dev)",
         pkg_config="cat $(dpkg -L liburing-dev | grep '/liburing\\.pc$')",
-        pkg_config_places=PKG_CONFIG,
+        pkg_config_files=PKG_CONFIG,
         digests=DIGESTS,
         program=COMPILE,
     )
@@ -64,7 +64,7 @@ def seen(host):
 
 @pytest.fixture
 def manifest(host, seen, fail_once):
-    """Read what the liburing step wrote down."""
+    """Return the liburing step's manifest."""
     written = seen["manifest"].json()
     if not written:
         fail_once(f"{name(host)}: expected /var/lib/uring-lab/liburing.json, found none: {PROVISION}")
@@ -73,13 +73,13 @@ def manifest(host, seen, fail_once):
 
 @pytest.fixture(scope="module")
 def packages(seen):
-    """Read the version and dpkg's state of every package about liburing, by name."""
+    """Return dpkg's state and the version of every liburing package, by name."""
     rows = [line.split() for line in seen["packages"].lines]
     return {row[1]: (row[0], row[2] if len(row) > 2 else "") for row in rows}
 
 
 def test_liburing_comes_from_the_source_asked_for(host, manifest, expected):
-    """A deb's version says little: upstream's trees of three years are all called 0.4-2 or 0.7-1."""
+    """A deb's version says little: for three years upstream's trees all had version 0.4-2 or 0.7-1."""
     wanted = expected.get("liburing_source", manifest["source"])
     assert manifest["source"] == wanted, (
         f"{name(host)}: expected liburing from {wanted}, found {manifest['source']}: {PROVISION}"
@@ -103,8 +103,9 @@ def test_liburing_comes_from_the_source_asked_for(host, manifest, expected):
 
 
 def test_exactly_the_built_packages_are_installed(host, manifest, packages):
-    """An upgrade could have put the archive's library in its place, which looks the same to a program."""
-    theirs = manifest["before"].keys() - manifest["packages"].keys()  # such as a library that QEMU needs
+    """An upgrade could have replaced the library by the archive's, which programs do not notice."""
+    # Not those that were there before, such as an older library that QEMU needs.
+    theirs = manifest["before"].keys() - manifest["packages"].keys()
     installed = {
         package: version
         for package, (state, version) in packages.items()
@@ -119,7 +120,7 @@ def test_exactly_the_built_packages_are_installed(host, manifest, packages):
 
 
 def test_the_packages_are_held(host, seen, manifest):
-    """Without the hold the next `apt upgrade` brings back the archive's liburing."""
+    """Without the hold the next `apt upgrade` would install the archive's liburing."""
     missing = set(manifest["packages"]) - set(seen["held"].lines)
     assert not missing, (
         f"{name(host)}: expected {', '.join(sorted(missing))} on hold, found it free: `sudo apt-mark hold` it"
@@ -127,7 +128,7 @@ def test_the_packages_are_held(host, seen, manifest):
 
 
 def test_the_installed_files_are_the_packages_own(host, seen):
-    """A `make install` of somebody's over the packages would leave a mixture that no version describes."""
+    """A `make install` over the packages would leave a mixture of versions."""
     assert seen["changed"].status == 0 and not seen["changed"].lines, (
         f"{name(host)}: expected liburing's files as packaged, found "
         f"{seen['changed'].out or seen['changed'].err}: "
@@ -140,7 +141,7 @@ def test_the_installed_files_are_the_packages_own(host, seen):
 
 
 def test_linking_reaches_the_packaged_library(host, seen, manifest):
-    """The link `liburing.so` may dangle, and the linker then takes the static library without a word."""
+    """If the symbolic link `liburing.so` dangles, the linker silently uses the static library."""
     owner = seen["library"].out.split(":")[0]
     assert owner in manifest["packages"] and owner != "liburing-dev", (
         f"{name(host)}: expected liburing.so to lead to a file of the library package, found "
@@ -149,7 +150,7 @@ def test_linking_reaches_the_packaged_library(host, seen, manifest):
 
 
 def test_header_and_library_are_of_one_version(host, seen):
-    """With a header newer than the library, programs compile and then fail, or go wrong in silence."""
+    """With a header newer than the library, programs compile but fail or misbehave silently."""
     said = dict(line.split(" ") for line in seen["program"].lines if re.match(r"(header|library) \d", line))
     assert said.get("header") == said.get("library"), (
         f"{name(host)}: expected one version, found a header of {said.get('header')} and a library of "
@@ -157,34 +158,33 @@ def test_header_and_library_are_of_one_version(host, seen):
     )
 
 
-def test_pkg_config_tells_of_this_build(host, seen, manifest):
-    """Upstream's trees often state the version before, so it is held to what the build itself said."""
+def test_pkg_config_describes_this_build(host, seen, manifest):
+    """Upstream's trees often state the previous version, so it is compared with the built deb's."""
     stated = re.search(r"^Version: *(\S+)", seen["pkg_config"].out, re.MULTILINE)
     assert stated and stated[1] == manifest["pkg_config"], (
         f"{name(host)}: expected liburing.pc to state version {manifest['pkg_config']}, found "
         f"{stated[1] if stated else 'none'}: {PROVISION}"
     )
-    places = seen["pkg_config_places"]
+    named = seen["pkg_config_files"]
     files = manifest["files"]
-    assert places.status == 0 and all(
-        any(place.removeprefix("/usr") == file.removeprefix("/usr") for file in files)
-        for place in places.lines
+    assert named.status == 0 and all(
+        any(path.removeprefix("/usr") == file.removeprefix("/usr") for file in files) for path in named.lines
     ), (
         f"{name(host)}: expected liburing.pc to lead to the header and library of this build, found "
-        f"{places.out.strip() or places.err.strip()}: {PROVISION}"
+        f"{named.out.strip() or named.err.strip()}: {PROVISION}"
     )
 
 
 def test_the_installed_files_are_those_of_the_build(host, seen, manifest):
-    """A package of the same name and version could be another build."""
+    """A package of the same name and version could be a different build."""
     assert manifest["files"] and not seen["digests"].lines, (
         f"{name(host)}: expected headers, libraries and liburing.pc as they were built, found "
         f"{', '.join(seen['digests'].lines)}: {PROVISION}"
     )
 
 
-def test_a_program_is_given_the_header_and_the_library_of_the_build(host, seen, manifest):
-    """Another copy, in /usr/local say, comes first for the compiler or for the loader."""
+def test_a_program_uses_the_header_and_the_library_of_the_build(host, seen, manifest):
+    """The compiler or the loader may find another copy first, for example in /usr/local."""
     used = dict(
         reversed(line.split(maxsplit=1)) for line in seen["program"].lines if re.match("[0-9a-f]{64} ", line)
     )
@@ -194,13 +194,13 @@ def test_a_program_is_given_the_header_and_the_library_of_the_build(host, seen, 
         assert found, f"{name(host)}: expected a program to use a {kind} of liburing, found none: {PROVISION}"
     others = [path for path, digest in used.items() if digest not in manifest["files"].values()]
     assert not others, (
-        f"{name(host)}: expected a program to use files of this build alone, found "
+        f"{name(host)}: expected a program to use only files of this build, found "
         f"{', '.join(sorted(others))}: remove them, or move them out of the compiler's and the loader's way"
     )
 
 
 def test_a_program_compiles_links_and_completes_an_operation(host, seen):
-    """What a user does first, compiled and run without privileges."""
+    """The first thing a user does, compiled and run without privileges."""
     answer = seen["program"]
     assert answer.status == 0, (
         f"{name(host)}: expected a program with liburing to compile and complete a no-op, found exit status "
@@ -213,7 +213,7 @@ def test_a_program_compiles_links_and_completes_an_operation(host, seen):
 
 
 def test_nothing_of_the_build_dependencies_is_left(host, packages):
-    """The metapackage was for the build alone; left there, it keeps a tool chain nobody asked for."""
+    """The metapackage was only for the build; if it stays, so does a tool chain that nobody wants."""
     left = [f"{package} ({state})" for package, (state, _) in packages.items() if "build-deps" in package]
     left = [item for item in left if "(un)" not in item]
     assert not left, (

@@ -1,4 +1,4 @@
-"""Step 1: the release asked for, with all updates in and nothing left half done."""
+"""Step 1: the requested release, with all updates and no unfinished packages."""
 
 from pathlib import Path
 
@@ -25,13 +25,13 @@ def seen(host):
 
 @pytest.fixture(scope="module")
 def release(seen):
-    """/etc/os-release as a dictionary."""
+    """Return /etc/os-release as a dictionary."""
     pairs = (line.split("=", 1) for line in seen["os_release"].lines if "=" in line)
     return {name: value.strip("\"'") for name, value in pairs}
 
 
 def test_the_host_runs_debian_or_ubuntu(host, release):
-    """Everything else here stands on the packages and names of these two distributions."""
+    """Everything else relies on the packages and names of these two distributions."""
     assert release.get("ID") in ("debian", "ubuntu"), (
         f"{name(host)}: expected Debian or Ubuntu, found {release.get('ID')!r}: "
         "no other distribution is supported"
@@ -41,7 +41,7 @@ def test_the_host_runs_debian_or_ubuntu(host, release):
 def test_the_host_runs_the_release_asked_for(host, release, expected):
     """A release upgrade can end with exit status 0 and the old release still there.
 
-    A later release than the one asked for is never left.
+    A host with a later release than the requested one keeps it.
     """
     only, _, target = expected.get("release_upgrade_target", "keep").rpartition(":")
     target = target if only in ("", release.get("ID")) else "keep"
@@ -49,7 +49,7 @@ def test_the_host_runs_the_release_asked_for(host, release, expected):
     codenames = [known_release["codename"] for known_release in known]
     found = release.get("VERSION_CODENAME", "")
     if target == "keep" or found not in codenames:
-        # Testing and unstable have no number, and are later than every release.
+        # Testing and unstable have no number and are later than every release.
         assert release.get("VERSION_ID") or found, (
             f"{name(host)}: /etc/os-release names no release; is this a released version?"
         )
@@ -64,7 +64,7 @@ def test_the_host_runs_the_release_asked_for(host, release, expected):
 
 
 def test_dpkg_finds_nothing_wrong(host, seen):
-    """A package left unpacked or with files missing makes the next apt run remove or break others."""
+    """A package that is only unpacked or lacks files makes the next apt run remove or break others."""
     found = (seen["audit"].out + seen["audit"].err).strip()
     assert seen["audit"].status == 0, f"{name(host)}: expected a silent `dpkg --audit`, found: {found}"
     assert not found, (
@@ -73,21 +73,21 @@ def test_dpkg_finds_nothing_wrong(host, seen):
 
 
 def test_no_package_is_half_configured(host, seen):
-    """A half-configured package's service may run the old code, and apt refuses to go on."""
-    settled = ("ii", "hi", "rc", "un", "pi")  # installed, held, removed but for its configuration, not there
-    unsettled = [line for line in seen["states"].lines if line.split()[0] not in settled]
+    """The service of a half-configured package may run old code, and apt refuses to work."""
+    complete = ("ii", "hi", "rc", "un", "pi")  # installed, held, removed except for configuration, unknown
+    incomplete = [line for line in seen["states"].lines if line.split()[0] not in complete]
     assert seen["states"].status == 0, f"{name(host)}: dpkg-query failed: {seen['states'].err.strip()}"
-    assert not unsettled, (
-        f"{name(host)}: expected every package installed or gone, found {', '.join(unsettled)}: "
+    assert not incomplete, (
+        f"{name(host)}: expected every package installed or removed, found {', '.join(incomplete)}: "
         "try `sudo dpkg --configure -a`, then `sudo apt-get install --fix-broken`"
     )
 
 
 def test_no_upgrade_is_pending(host, seen):
-    """A lab that starts on old packages measures old faults.
+    """With outdated packages one would study faults that are already fixed.
 
-    The simulation is apt's own, so a held package and one that the distribution still phases in do not
-    count. It knows what the package lists of the last `apt-get update` know.
+    apt simulates the upgrade, so held packages and phased updates do not count. It is based on the package
+    lists of the last `apt-get update`.
     """
     answer = seen["upgrade"]
     assert answer.status == 0, (
@@ -101,7 +101,7 @@ def test_no_upgrade_is_pending(host, seen):
 
 
 def test_no_reboot_is_pending(host, seen):
-    """Until the reboot, programs run with libraries and a kernel that are no longer the installed ones."""
+    """Until the reboot, programs run with older libraries and another kernel than the installed ones."""
     assert not seen["reboot"].lines, (
         f"{name(host)}: expected no reboot to be required, found one for {', '.join(seen['reboot'].lines)}: "
         "reboot the host and verify again"

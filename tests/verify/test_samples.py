@@ -1,6 +1,6 @@
-"""Step 4, second half: every sample is there, built from the pinned source, and does what it should.
+"""Step 4, second half: every sample is installed, built from the pinned source, and works correctly.
 
-A sample is judged in one go by a script inside the sandbox (judges/); the tests read its verdicts one by one.
+A script inside the sandbox (judges/) runs all cases of a sample at once; the tests read its results.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ SANDBOX = "/opt/uring-lab/sandbox"
 
 REPAIR = f"run no more samples before {SANDBOX} is repaired ({PROVISION})"
 
-#: Judges the web server in the sandbox and looks at it from outside meanwhile: who listens on its port in the
-#: host's own network namespace, and which of the host's addresses let one in.
+#: Runs the judge of a web server in the sandbox, and meanwhile checks from outside which addresses listen on
+#: its port in the host's network namespace, and at which addresses of the host a connection succeeds.
 WATCH = """\
 listeners() { awk '$4 == "0A" && $2 ~ /:1F40$/ { print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null; }
 scratch=$(mktemp -d) || exit 1
@@ -59,7 +59,7 @@ def seen(host):
 
 @pytest.fixture
 def manifest(host, seen, fail_once):
-    """Read what the samples step wrote down."""
+    """Return the samples step's manifest."""
     written = seen["manifest"].json()
     if not written:
         fail_once(f"{name(host)}: expected /var/lib/uring-lab/samples.json, found none: {PROVISION}")
@@ -68,7 +68,7 @@ def manifest(host, seen, fail_once):
 
 @pytest.fixture
 def entry(host, manifest, sample, expected):
-    """Find the sample in the host's manifest."""
+    """Return the sample's entry in the host's manifest."""
     found = [item for item in manifest["samples"] if label(item) == label(sample)]
     if label(sample) in map(label, manifest["left_out"]):
         needs = " and ".join(
@@ -86,13 +86,13 @@ def entry(host, manifest, sample, expected):
 
 @pytest.fixture(scope="module")
 def judged():
-    """Remember the verdicts, or the reason why there are none, by the sample's label: it is judged once."""
+    """Cache the results, or the reason why there are none, by the sample's label."""
     return {}
 
 
 @pytest.fixture
 def verdicts(host, address, sample, entry, judged, fail_once):
-    """Give the verdicts on the sample, case by case."""
+    """Return the results of the sample's cases."""
     if label(sample) not in judged:
         judge = judge_webserver if sample["contract"] == "webserver" else judge_copier
         try:
@@ -117,7 +117,7 @@ def judge_copier(host, sample, path, _):
 
 
 def judge_webserver(host, sample, path, address):
-    """Judge a web server, and look at it from outside meanwhile: one command on the host."""
+    """Judge a web server and meanwhile check it from outside: one command on the host."""
     with Knocking(address) as knocking:
         result = remote.run(host, WATCH.replace("@judge@", judge_command(host, sample, path)))
     lines = [line.split(" ", 1) for line in result.stdout.splitlines()]
@@ -133,17 +133,17 @@ def judge_webserver(host, sample, path, address):
 
 
 class Verdicts:
-    """What the judge found, case by case; for a web server also what was seen from outside meanwhile.
+    """The results of a judge; for a web server also what was seen from outside.
 
     Args:
         host: the host.
         sample: its entry in the catalog.
-        path: where it is on the host.
-        lines: what the judge printed.
-        result: how the command ended that ran the judge.
+        path: of the program on the host.
+        lines: the judge's output.
+        result: the result of the command that ran the judge.
 
     Raises:
-        remote.CheckError: the judge came to no verdict at all.
+        remote.CheckError: the judge printed no result.
 
     """
 
@@ -157,33 +157,33 @@ class Verdicts:
             self._cases[verdict["case"]] = verdict
         if not self._cases:
             remote.read_json(host, "", result)
-        # A judge that was ended (it may run for five minutes) leaves cases without a verdict.
+        # A judge that was killed (after five minutes) leaves cases without a result.
         said = (result.stderr.strip() or "nothing").splitlines()[-1]
         missing = f"that it was not tried: the judge ended with exit status {result.rc}, saying: {said}"
         self._missing = {"ok": False, "found": missing}
         self.outside = {}
 
     def found(self, case):
-        """Say what was found in a case."""
+        """Return what was found in a case."""
         return self._cases.get(case, self._missing)["found"]
 
     def good(self, case):
-        """Tell whether a case went well; skip the test, with the reason, where it could not be tried."""
+        """Return whether a case passed; skip the test, with the reason, if it could not be run."""
         good = self._cases.get(case, self._missing)["ok"]
         if good is None:
             pytest.skip(f"{self._sample}, {case}: not tried: {self.found(case)}")
         return good
 
     def check(self, case, expected):
-        """Hold a case to what is expected and to what the catalog knows of it.
+        """Compare a case with what is expected, and with the catalog's known faults.
 
-        A known fault shows as an expected failure with its description. One that is gone is news for the
-        catalog, not a fault of the host.
+        A known fault is an expected failure with its description. If it has disappeared, the catalog is
+        outdated: a warning, not a failure of the host.
         """
         good, fault = self.good(case), self._known.get(case)
         if fault and good:
             warnings.warn(
-                f"{self._sample}, {case}: mended ({fault}): samples/catalog.yml is out of date", stacklevel=2
+                f"{self._sample}, {case}: fixed ({fault}): samples/catalog.yml is out of date", stacklevel=2
             )
         elif fault:
             pytest.xfail(f"known fault: {fault} (found {self.found(case)})")
@@ -194,7 +194,7 @@ class Verdicts:
 
 
 class Knocking:
-    """Tries the web server's port from here, again and again, while the server runs on the host."""
+    """Tries repeatedly to connect to the web server's port from here while the server runs on the host."""
 
     def __init__(self, address):
         self._address = address
@@ -203,13 +203,13 @@ class Knocking:
         self.let_in = False
 
     def __enter__(self):
-        """Start knocking, if there is an address to knock at."""
+        """Start trying, if there is an address."""
         if self._address:
             self._thread.start()
         return self
 
     def __exit__(self, *_):
-        """Stop knocking."""
+        """Stop trying."""
         self._over.set()
         if self._address:
             self._thread.join()
@@ -223,7 +223,7 @@ class Knocking:
 
 @pytest.mark.samples()
 def test_the_installed_program_is_the_one_that_was_built(host, seen, sample, entry):
-    """What is judged below must be what the build left, not somebody's experiment under the same name."""
+    """The program tested below must be the built one, not a later replacement under the same name."""
     sums = {path: digest for digest, path in (line.split(None, 1) for line in seen["sums"].lines)}
     assert sums.get(entry["path"]) == entry["sha256"], (
         f"{name(host)}: expected {entry['path']} with SHA-256 {entry['sha256']}, found "
@@ -232,7 +232,7 @@ def test_the_installed_program_is_the_one_that_was_built(host, seen, sample, ent
 
 
 def test_our_samples_are_built_from_this_checkout(host, manifest, expected):
-    """A sample changed here and not built there would be judged by the wrong expectations."""
+    """If a sample was changed here but not rebuilt there, the expectations would not match it."""
     if "ours" not in manifest["sources"] and expected.get("samples_source", "upstream") == "upstream":
         pytest.skip(f"{name(host)} was not asked for our samples")
     digest, here = manifest["sources"].get("ours", {}).get("digest"), digest_of_ours()
@@ -243,7 +243,7 @@ def test_our_samples_are_built_from_this_checkout(host, manifest, expected):
 
 
 def test_the_articles_samples_are_built_from_the_pinned_commit(host, manifest, expected):
-    """Earlier commits print wrong data on newer kernels; the catalog describes this one."""
+    """Earlier commits print wrong data on newer kernels; the catalog describes this commit."""
     if "upstream" not in manifest["sources"] and expected.get("samples_source", "ours") == "ours":
         pytest.skip(f"{name(host)} was not asked for the article's samples")
     commit = manifest["sources"].get("upstream", {}).get("commit", "none")
@@ -255,35 +255,35 @@ def test_the_articles_samples_are_built_from_the_pinned_commit(host, manifest, e
 
 @pytest.mark.samples()
 def test_the_sample_keeps_its_contract(sample, case, verdicts):
-    """Why a case matters stands with it in the judge."""
+    """The judge says why each case matters."""
     verdicts.check(case, judges.cases(sample)[case])
 
 
 @pytest.mark.samples(contract="webserver")
 def test_the_web_server_cannot_be_reached_from_outside_its_sandbox(host, sample, verdicts):
-    """It would hand any file of the host to anyone who asks; so even the host itself must not reach it."""
+    """It would serve any file of the host to anyone, so not even the host itself may reach it."""
     outside = verdicts.outside
     new = sorted(set(outside["during"]) - set(outside["before"]))
     assert not new, (
         f"{name(host)}: expected no listener on port 8000 outside the sandbox while "
         f"{label(sample)} ran, found {', '.join(new)}: {REPAIR}"
     )
-    if not outside["before"]:  # somebody else's server on the port would let anyone in
+    if not outside["before"]:  # another server on this port would accept connections
         assert not outside["reached"], (
-            f"{name(host)}: expected {label(sample)} to be out of the host's own reach, found "
+            f"{name(host)}: expected {label(sample)} to be unreachable from the host itself, found "
             f"it answering on {', '.join(outside['reached'])}: {REPAIR}"
         )
 
 
 @pytest.mark.samples(contract="webserver")
 def test_the_web_server_cannot_be_reached_from_another_computer(host, address, sample, verdicts):
-    """The same, tried for real: this computer knocked at the host's port all the time that the server ran."""
+    """The same, tested from this computer: it tried to connect all the time that the server ran."""
     if address is None:
         pytest.skip(
-            f"{name(host)} is reached through a forwarded port or a jump: none of its ports is in reach"
+            f"{name(host)} is reached through a forwarded port or a jump: its own ports cannot be reached"
         )
     if verdicts.outside["before"]:
-        pytest.skip(f"{name(host)} has a server of its own on port 8000: knocking there says nothing")
+        pytest.skip(f"{name(host)} has a server of its own on port 8000: a connection there proves nothing")
     assert not verdicts.outside["let_in"], (
         f"{name(host)}: expected {address}:8000 to be closed while {label(sample)} ran, found it open: "
         f"{REPAIR}"
@@ -292,7 +292,7 @@ def test_the_web_server_cannot_be_reached_from_another_computer(host, address, s
 
 @pytest.mark.samples(io_uring=True)
 def test_the_sample_does_its_work_by_io_uring(sample, verdicts):
-    """With io_uring's system calls denied it must fail: nothing else proves that it used them."""
+    """It must fail if io_uring's system calls are denied: that proves that it uses them."""
     assert not verdicts.good(judges.WITHOUT), (
         f"{label(sample)}: expected it to fail where io_uring is denied, found "
         f"{verdicts.found(judges.WITHOUT)}: it is not an io_uring program"
@@ -301,5 +301,5 @@ def test_the_sample_does_its_work_by_io_uring(sample, verdicts):
 
 @pytest.mark.samples(io_uring=False)
 def test_the_sample_does_its_work_without_io_uring(sample, verdicts):
-    """It is the article's yardstick, and the proof that the denial above denies nothing else."""
+    """It is for comparison, and proves that the filter above denies only io_uring."""
     verdicts.check(judges.WITHOUT, "it to work where io_uring is denied")

@@ -1,8 +1,8 @@
-"""Step 4, first half: the sandbox in which the samples run keeps its word.
+"""Step 4, first half: the sandbox confines the samples.
 
-The samples are teaching programs with known holes (the web server hands out any file of the host), so what
-holds them is verified: from the inside, by programs that try to break out or to take too much, and from the
-outside, by what systemd says of them and what is left of them.
+The samples are teaching programs with known holes (the article's web server serves any file of the host), so
+the sandbox is tested: from inside, by programs that try to break out or to use too many resources, and from
+outside, by systemd's properties and by what the programs leave behind.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from tests.verify.remote import ask, name
 
 SANDBOX = "/opt/uring-lab/sandbox"
 
-#: Where a program must not be able to leave anything.
+#: Directories that a program must not be able to write to.
 PROTECTED = "/ /etc /usr/local/bin /var/cache /var/lib/uring-lab /opt/uring-lab/samples /home /root"
 
 INSIDE = f"""\
@@ -32,7 +32,7 @@ cp /bin/sh /tmp/sh && chmod u+s /tmp/sh 2>/dev/null && echo "set-user-id made"
 exit 7
 """
 
-#: What systemd must show of a program in the sandbox.
+#: The properties that systemd must show for a program in the sandbox.
 PROPERTIES = {
     "User": "uring-lab",
     "NoNewPrivileges": "yes",
@@ -48,7 +48,7 @@ PROPERTIES = {
     "RuntimeMaxUSec": "5min",
 }
 
-#: Looks at a program in the sandbox while it waits for the end of its input.
+#: Shows these properties of a program that waits for input in the sandbox.
 SHOW = f"""\
 sleep 30 | {SANDBOX} --unit=uring-lab-verify-shown cat &
 for _ in $(seq 100); do
@@ -60,19 +60,19 @@ systemctl stop uring-lab-verify-shown
 kill $!
 """
 
-#: Takes more memory than it is allowed, which is less than usual for the sake of small hosts.
+#: Uses more memory than allowed; the limit is lower than usual because of small hosts.
 TAKE_MEMORY = f"""\
 {SANDBOX} --unit=uring-lab-verify-memory --property=MemoryMax=64M \
     python3 -IS -c 'taken = b"x" * (256 << 20); print("took", len(taken))'
 """
 
-#: Asks for more memory than a single process may have, without touching it.
+#: Maps more memory than a single process may have, without using it.
 MAP_MEMORY = f"{SANDBOX} --unit=uring-lab-verify-map python3 -IS -c 'import mmap; mmap.mmap(-1, 2 << 30)'"
 
-#: The control groups that systemd can bound programs by.
+#: The control group controllers of the host.
 CONTROLLERS = "cat /sys/fs/cgroup/cgroup.controllers || awk '$4 == 1 { print $1 }' /proc/cgroups"
 
-#: Makes as many processes as it can, up to 500, and says how many.
+#: Makes as many processes as it can, at most 500, and prints how many.
 TAKE_PROCESSES = f"""\
 {SANDBOX} --unit=uring-lab-verify-processes python3 -IS -c '
 import os, time
@@ -89,10 +89,10 @@ print(made)
 '
 """
 
-#: Runs for longer than it is allowed, which is a second here.
+#: Runs longer than the second that it is allowed here.
 TAKE_TIME = f"{SANDBOX} --unit=uring-lab-verify-time --property=RuntimeMaxSec=1 sleep 100; echo ended $?"
 
-#: Leaves behind what it can, and tells what of it, or of the programs before, is still there.
+#: Leaves files and a process behind, and lists what remains of this program and the earlier ones.
 LEAVE = f"""\
 {SANDBOX} --unit=uring-lab-verify-left \
     sh -c 'touch /tmp/left-by-a-sample /var/tmp/left-by-a-sample; sleep 100 &'
@@ -105,7 +105,7 @@ find /proc -maxdepth 1 -name '[0-9]*' -user uring-lab
 systemctl list-units --all --no-legend 'uring-lab-verify-*'
 """
 
-#: Runs the script above; its argument is a file in the host's own /tmp that anyone there may read.
+#: Runs INSIDE; its argument is a file in the host's /tmp that everybody may read.
 FROM_OUTSIDE = f"""\
 outside=$(mktemp)
 trap 'rm -f "$outside"' EXIT
@@ -135,7 +135,7 @@ def seen(host):
 
 @pytest.fixture(scope="module")
 def facts(host, seen):
-    """Read what the script saw from inside: a list of values by the first word of its lines."""
+    """Return the output of INSIDE: the lines' values by their first word."""
     found = {}
     for line in seen["inside"].lines:
         word, *values = line.split()
@@ -150,7 +150,7 @@ def facts(host, seen):
 
 
 def test_a_sample_runs_as_a_user_without_rights(host, facts):
-    """As root, a fault in a sample would be a fault in the host."""
+    """As root, a fault in a sample would endanger the host."""
     user, number = facts["user"][0]
     assert user == "uring-lab" and number != "0", (
         f"{name(host)}: expected samples to run as the user uring-lab, found {user} ({number})"
@@ -167,8 +167,8 @@ def test_a_sample_cannot_gain_rights(host, facts):
     )
 
 
-def test_a_sample_cannot_make_what_gives_rights(host, facts):
-    """A namespace of one's own is where most holes of the kernel were found; a set-user-id file outlives."""
+def test_a_sample_cannot_make_a_namespace_or_a_set_user_id_file(host, facts):
+    """Most privilege escalations use user namespaces; a set-user-id file would survive the sandbox."""
     made = [word for word in ("namespace", "set-user-id") if word in facts]
     assert not made, (
         f"{name(host)}: expected no namespace and no set-user-id file to be made inside the sandbox, found "
@@ -177,12 +177,12 @@ def test_a_sample_cannot_make_what_gives_rights(host, facts):
 
 
 def test_a_sample_sees_no_network_but_its_own_loopback(host, facts):
-    """The sample web server listens on every address there is; inside there is one, and it leads nowhere."""
+    """The article's web server listens on every address; inside there is only a private loopback."""
     interfaces = sorted(values[0] for values in facts.get("interface", []))
-    # A kernel with tunnel modules built in puts unusable stubs of theirs into every new network namespace.
+    # A kernel with built-in tunnel drivers adds unusable interfaces of theirs to every network namespace.
     stubs = {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip6_vti0", "ip_vti0"}
     assert set(interfaces) - stubs == {"lo"}, (
-        f"{name(host)}: expected the loopback alone, found {', '.join(interfaces)}"
+        f"{name(host)}: expected only the loopback, found {', '.join(interfaces)}"
     )
     assert "route" not in facts, (
         f"{name(host)}: expected no route out of the sandbox, found {facts.get('route')}"
@@ -190,20 +190,20 @@ def test_a_sample_sees_no_network_but_its_own_loopback(host, facts):
 
 
 def test_a_sample_cannot_write_outside_its_scratch_directory(host, facts):
-    """A sample that goes wrong can then spoil nothing that a later run would trip over."""
+    """A faulty sample cannot damage the host or a later run."""
     written = [values[0] for values in facts.get("written", [])]
     assert not written, (
-        f"{name(host)}: expected these to be closed to samples, found them writable: {', '.join(written)}"
+        f"{name(host)}: expected samples not to be able to write, found that they can: {', '.join(written)}"
     )
     assert "scratch" in facts, (
-        f"{name(host)}: expected a scratch directory /tmp inside the sandbox, found it closed"
+        f"{name(host)}: expected a scratch directory /tmp inside the sandbox, found it not writable"
     )
 
 
 def test_a_sample_cannot_read_other_peoples_files(host, facts):
-    """The host's /tmp and its secrets are not a sample's business."""
+    """A sample needs neither the host's /tmp nor its secrets."""
     assert "secret" not in facts and "private" not in facts, (
-        f"{name(host)}: expected the host's /tmp and /etc/shadow to be out of reach, found one of them read"
+        f"{name(host)}: expected the host's /tmp and /etc/shadow to be unreadable, found one of them read"
     )
 
 
@@ -216,7 +216,7 @@ def test_the_sandbox_passes_input_output_and_exit_status_through(host, seen):
 
 
 def test_systemd_shows_the_sandbox_around_a_sample(host, facts, seen):
-    """The same seen from outside: what holds is what systemd was told, not the good will of the program."""
+    """The same from outside: systemd enforces these, whatever the program does."""
     shown = dict(line.split("=", 1) for line in seen["shown"].out.splitlines())
     wrong = {key: shown.get(key) for key, value in PROPERTIES.items() if shown.get(key) != value}
     assert not wrong, (
@@ -224,8 +224,8 @@ def test_systemd_shows_the_sandbox_around_a_sample(host, facts, seen):
     )
 
 
-def test_a_sample_gets_no_memory_without_end(host, facts, seen):
-    """One process alone is refused 2 GiB, also in a container without control groups."""
+def test_a_process_of_a_sample_cannot_map_unlimited_memory(host, facts, seen):
+    """A single process cannot map 2 GiB, not even in a container without control groups."""
     answer = seen["mapped"]
     assert answer.status != 0 and "memory" in answer.err, (
         f"{name(host)}: expected a program to be refused 2 GiB of memory, found exit status {answer.status}: "
@@ -233,10 +233,10 @@ def test_a_sample_gets_no_memory_without_end(host, facts, seen):
     )
 
 
-def test_a_sample_that_takes_too_much_memory_is_ended(host, facts, seen):
-    """Otherwise the kernel would end something else of the host's."""
+def test_a_sample_that_uses_too_much_memory_is_killed(host, facts, seen):
+    """Otherwise the kernel would kill other processes of the host."""
     if "memory" not in seen["controllers"].out.split():
-        pytest.skip(f"{name(host)} is a container without control groups: each process is bounded alone")
+        pytest.skip(f"{name(host)} is a container without control groups: only single processes are limited")
     answer = seen["memory"]
     assert answer.status != 0 and "took" not in answer.out, (
         f"{name(host)}: expected the end of a program that takes 256 MiB where 64 are allowed, found exit "
@@ -245,13 +245,13 @@ def test_a_sample_that_takes_too_much_memory_is_ended(host, facts, seen):
 
 
 def test_a_sample_cannot_fill_the_host_with_processes(host, facts, seen):
-    """A loop around fork() would leave no process to end it with."""
+    """After a fork bomb no process could be started to end it."""
     made = int(seen["processes"].out or 0)
     assert 0 < made < 64, f"{name(host)}: expected fewer than 64 processes to be made, found {made}"
 
 
-def test_a_sample_that_runs_too_long_is_ended(host, facts, seen):
-    """A server, or what hangs, would run for ever."""
+def test_a_sample_that_runs_too_long_is_killed(host, facts, seen):
+    """A server, or a program that hangs, would run forever."""
     ended = seen["time"].lines
     assert ended and ended != ["ended 0"], (
         f"{name(host)}: expected a program to be ended after the second that it was given, found {ended}"
@@ -259,7 +259,7 @@ def test_a_sample_that_runs_too_long_is_ended(host, facts, seen):
 
 
 def test_a_sample_leaves_nothing_behind(host, facts, seen):
-    """Neither files nor processes nor failed units: the next run finds the host as this one did."""
+    """No files, processes or failed units, so that the next run starts from the same state."""
     assert not seen["left"].lines, (
         f"{name(host)}: expected nothing of the programs to be left, found {'; '.join(seen['left'].lines)}"
     )

@@ -1,4 +1,4 @@
-"""The measurements' arithmetic: turns, medians, ratios, rounds won."""
+"""The arithmetic of the measurements: order of the turns, medians, ratios, rounds won."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def compared(row):
     return {name: row[name] for name in ("ratio", "won")}
 
 
-def test_two_rounds_go_forth_and_back_and_the_next_begin_with_another():
+def test_every_second_round_is_reversed_and_the_first_contender_rotates():
     names = ["a", "b", "c"]
     assert [order(names, number) for number in range(4)] == [
         ["a", "b", "c"],
@@ -30,14 +30,14 @@ def test_two_rounds_go_forth_and_back_and_the_next_begin_with_another():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
-def test_everybody_has_one_turn_a_round_and_everybody_begins_once(count):
+def test_each_contender_has_one_turn_per_round_and_is_first_once(count):
     names = [str(number) for number in range(count)]
     orders = [order(names, number) for number in range(2 * count)]
     assert all(sorted(one) == names for one in orders)
     assert {one[0] for one in orders} == set(names)
 
 
-def test_a_rate_is_better_the_higher_and_a_ratio_is_one_of_medians():
+def test_a_higher_rate_is_better_and_ratios_are_of_medians():
     result = Result(
         case(ours=None), {"nginx": rounds("rate", 100, 300, 200), "ours": rounds("rate", 150, 290, 260)}
     )
@@ -47,12 +47,12 @@ def test_a_rate_is_better_the_higher_and_a_ratio_is_one_of_medians():
     assert compared(seen["nginx"]) == {"ratio": 1, "won": 0}
 
 
-def test_a_time_is_better_the_shorter():
+def test_a_shorter_time_is_better():
     result = Result(case("time", ours=None), {"nginx": rounds("time", 2, 4), "ours": rounds("time", 1, 5)})
     assert compared(summary(result)["ours"]) == {"ratio": 1, "won": 1}
 
 
-def test_p99_and_processor_time_have_ratios_of_their_own():
+def test_p99_and_processor_time_have_their_own_ratios():
     figures = {"rate": 1, "p99": 0.002, "cpu": 8e-6}
     result = Result(case(ours=None), {"nginx": [figures], "ours": [figures | {"p99": 0.001, "cpu": 4e-6}]})
     ours = summary(result)["ours"]
@@ -60,7 +60,7 @@ def test_p99_and_processor_time_have_ratios_of_their_own():
 
 
 def turns(*values):
-    """Make a contender that gives one value after another, and fails where it is None."""
+    """Make a contender that returns one value after another, and fails at None."""
     left = iter(values)
 
     def turn():
@@ -72,13 +72,13 @@ def turns(*values):
     return turn
 
 
-def test_the_round_that_warms_up_is_not_kept():
+def test_the_warm_up_round_is_discarded():
     measured = measure(case(nginx=turns(1, 10, 20), ours=turns(2, 30, 40)), 2, lambda _: None)
     assert measured.rounds == {"nginx": rounds("rate", 10, 20), "ours": rounds("rate", 30, 40)}
     assert measured.failed == {}
 
 
-def test_one_that_fails_is_left_out_with_its_reason_and_the_others_go_on():
+def test_a_contender_that_fails_is_left_out_with_its_reason_and_the_others_continue():
     measured = measure(case(nginx=turns(1, 10, 20), ours=turns(2, 30, None)), 2, lambda _: None)
     assert list(summary(measured)) == ["nginx"]
     assert measured.failed == {"ours": "it fell over"}
@@ -86,7 +86,7 @@ def test_one_that_fails_is_left_out_with_its_reason_and_the_others_go_on():
 
 
 @pytest.mark.parametrize(("nginx", "ratios"), [(turns(1, None), [None]), (turns(None), [])])
-def test_without_the_reference_there_are_no_more_rounds_and_no_ratios(nginx, ratios):
+def test_if_the_reference_fails_there_are_no_more_rounds_and_no_ratios(nginx, ratios):
     measured = measure(case(nginx=nginx, ours=turns(2, 30)), 2, lambda _: None)
     assert measured.failed == {"nginx": "it fell over"}
     assert [row["ratio"] for row in summary(measured).values()] == ratios

@@ -1,4 +1,4 @@
-"""What make bench-samples chooses to run, why it leaves something out, and what it has drawn."""
+"""make bench-samples: which contenders it runs, nginx and upstream's samples, and its charts."""
 
 import os
 import re
@@ -26,7 +26,7 @@ CASE = Case(
         ("611 B.*32.*: nginx", ["nginx"]),
     ],
 )
-def test_the_reference_comes_along_with_whatever_is_chosen(pattern, contenders):
+def test_the_reference_is_always_chosen_too(pattern, contenders):
     assert list(chosen(CASE, re.compile(pattern)).contenders) == contenders
 
 
@@ -34,7 +34,7 @@ def test_a_case_without_anything_chosen_is_not_run():
     assert chosen(CASE, re.compile("16 KiB")) is None
 
 
-def test_the_chart_leaves_a_gap_for_who_failed_and_draws_no_bar_for_the_reference(tmp_path):
+def test_the_chart_has_a_gap_for_a_failed_contender_and_no_bar_for_the_reference(tmp_path):
     result = Result(CASE, {"nginx": [{"rate": 2}], "a": [{"rate": 3}]}, {"b": "it's broken"})
     script = chart.script([result], tmp_path / "it's.svg")
     assert '"32\\nconnections" 1.5 NaN' in script
@@ -45,7 +45,7 @@ def test_the_chart_leaves_a_gap_for_who_failed_and_draws_no_bar_for_the_referenc
     assert "/it''s.svg'" in script
 
 
-def test_where_upstream_cannot_be_had_the_reason_is_gits(tmp_path):
+def test_if_upstream_cannot_be_cloned_the_error_has_gits_reason(tmp_path):
     with pytest.raises(BenchError, match=r"nowhere.* does not exist; .*UPSTREAM=FOLDER"):
         programs.clone(tmp_path / "clone", str(tmp_path / "nowhere"))
     subprocess.run(["git", "init", "--quiet", tmp_path / "empty"], check=True)
@@ -53,7 +53,7 @@ def test_where_upstream_cannot_be_had_the_reason_is_gits(tmp_path):
         programs.clone(tmp_path / "other", str(tmp_path / "empty"))
 
 
-def test_nginx_is_unpacked_where_it_is_not_installed(tmp_path, monkeypatch):
+def test_nginx_is_downloaded_and_unpacked_if_it_is_not_installed(tmp_path, monkeypatch):
     program = tmp_path / "tree" / "usr" / "sbin" / "nginx"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho nginx version: nginx/9.9 >&2\n")
@@ -75,7 +75,7 @@ def test_nginx_is_unpacked_where_it_is_not_installed(tmp_path, monkeypatch):
     assert nginx.version(found) == "nginx/9.9"
 
 
-def test_nginx_listens_on_loopback_alone_and_shares_its_port_among_workers(tmp_path):
+def test_nginx_listens_only_on_loopback_and_its_workers_share_the_port(tmp_path):
     one = nginx.configure(tmp_path, tmp_path, 8001, workers=1, cached=False).read_text()
     assert re.findall(r"listen (.*);", one) == ["127.0.0.1:8001"]
     assert "open_file_cache" not in one

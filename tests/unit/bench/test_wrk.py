@@ -1,4 +1,4 @@
-"""What is read of wrk, and what of it ends a measurement."""
+"""Parsing wrk's output, and which results end a measurement."""
 
 import json
 
@@ -21,7 +21,7 @@ def output(**changes):
     return PROLOGUE + json.dumps(seen | changes) + "\n"
 
 
-def test_rate_and_p99_have_seconds_as_unit():
+def test_rate_and_p99_are_based_on_seconds():
     assert wrk.read(output(), 611) == {"rate": 20000, "p99": 0.0015, "requests": 40000}
 
 
@@ -36,6 +36,6 @@ def test_rate_and_p99_have_seconds_as_unit():
         ("", "last line"),
     ],
 )
-def test_an_answer_that_is_wrong_or_missing_ends_the_measurement(printed, reason):
+def test_a_wrong_or_missing_result_ends_the_measurement(printed, reason):
     with pytest.raises(BenchError, match=reason):
         wrk.read(printed, 611)

@@ -48,13 +48,13 @@ def build(version, host):
         ("0.6", {}, ["debian/rules"]),
     ],
 )
-def test_a_version_gets_the_edits_that_it_needs_on_a_release(version, host, files):
+def test_a_version_gets_the_edits_that_it_needs_on_a_host(version, host, files):
     answer = build(version, host)
     assert answer["problem"] == ""
     assert [row["edit"]["file"] for row in answer["edits"]] == files
 
 
-def test_a_version_that_cannot_be_built_is_refused_with_the_reasons_and_the_nearest_that_can():
+def test_a_refused_version_is_reported_with_the_reasons_and_the_nearest_that_can_be_built():
     assert build("2.9", BIONIC)["problem"] == (
         "liburing 2.9 cannot be built: its packages are made by debhelper 12 or later, and its "
         "liburing-dev needs linux-libc-dev 5.1 or later; the nearest version that can is 2.3: "
@@ -72,7 +72,7 @@ def test_a_refusal_names_no_version_where_there_is_none():
 @pytest.mark.parametrize(
     "profile", sorted((ROLE / "../../profiles").glob("*.yml")), ids=lambda path: path.stem
 )
-def test_the_version_of_a_commit_that_a_profile_names_is_known_before_it_is_fetched(profile):
+def test_the_version_of_a_profiles_commit_is_known_before_the_download(profile):
     named = yaml.safe_load(profile.read_text())
     known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__liburing_asked"]["commits"]
     assert named.get("liburing_git_ref", next(iter(known))) in known
@@ -93,7 +93,7 @@ def test_the_version_of_a_commit_that_a_profile_names_is_known_before_it_is_fetc
         ("stack_buf = malloc(SIGSTKSZ);\n", "stack_buf = malloc(SIGSTKSZ);\n"),
     ],
 )
-def test_the_edits_change_what_they_are_for_and_only_once(text, becomes):
+def test_the_edits_change_only_their_targets_and_are_idempotent(text, becomes):
     text, becomes = (side.replace("$A", "$(DEB_HOST_MULTIARCH)") for side in (text, becomes))
     for _ in range(2):
         for row in BUILDS:
@@ -102,7 +102,7 @@ def test_the_edits_change_what_they_are_for_and_only_once(text, becomes):
         assert text == becomes
 
 
-# ---- What upstream's runtests.sh prints, before and since 2.1 ----
+# ---- Output of upstream's runtests.sh, before and since 2.1 ----
 
 OLD = """\
 make: Entering directory '/tmp/liburing/test'
@@ -128,7 +128,7 @@ Running test nop.t                                                  1 sec [0]
 """
 
 
-def test_the_outcome_of_upstreams_tests_is_read_from_what_they_print():
+def test_the_results_of_upstreams_tests_are_parsed_from_their_output():
     assert liburing_tests(OLD) == {
         "passed": 2,
         "failed": ["accept"],
@@ -145,7 +145,7 @@ def test_the_outcome_of_upstreams_tests_is_read_from_what_they_print():
     }
 
 
-def test_the_test_under_way_when_the_run_was_cut_off_is_named():
+def test_the_test_that_was_running_when_the_run_was_cut_off_is_named():
     assert liburing_tests(NEW)["unfinished"] == "nop.t"
     assert liburing_tests("make: *** no rule\n") == {
         "passed": 0,
@@ -156,7 +156,7 @@ def test_the_test_under_way_when_the_run_was_cut_off_is_named():
     }
 
 
-# ---- A directory of one's own ----
+# ---- A directory on the controller ----
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def work_tree(tree):
     return tree
 
 
-def test_a_directory_is_told_by_names_contents_and_x_bits_alone(tree):
+def test_the_digest_depends_only_on_names_contents_and_x_bits(tree):
     status, first, _ = pack(tree)
     assert status == 0
     assert first[1:] == ["2.9", ""]
@@ -208,7 +208,7 @@ def test_a_directory_is_told_by_names_contents_and_x_bits_alone(tree):
     assert pack(tree)[1][0] != first[0]
 
 
-def test_of_a_git_tree_what_git_knows_or_would_add_is_packed(work_tree, tmp_path):
+def test_tracked_and_untracked_files_of_a_git_tree_are_packed_but_not_ignored_ones(work_tree, tmp_path):
     commit = git(work_tree, "rev-parse", "HEAD")
     _, first, _ = pack(work_tree)
     assert first[1:] == ["2.9", commit]
@@ -244,8 +244,8 @@ def test_a_directory_that_is_no_liburing_tree_is_refused(tree):
 @pytest.mark.parametrize(
     "setting", [("core.fsmonitor", "{0}"), ("filter.x.clean", "{0}; cat"), ("core.hooksPath", "{1}")]
 )
-def test_the_configuration_of_a_git_tree_runs_nothing_on_the_controller(work_tree, tmp_path, setting):
-    """A tree from elsewhere may bring a .git/config of its own."""
+def test_the_configuration_of_a_git_tree_cannot_run_commands_on_the_controller(work_tree, tmp_path, setting):
+    """A tree from an untrusted source may have its own .git/config."""
     witness = tmp_path / "witness"
     script = tmp_path / "hooks/post-index-change"
     script.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Whether liburing is built anew, what is remembered of it, and what is said: decided without a host."""
+"""The decisions of the liburing role without a host: whether to build, the manifest, the report."""
 
 import importlib.util
 from pathlib import Path
@@ -74,7 +74,7 @@ def plan(role, asked=None, **found):
         ),
     ],
 )
-def test_it_is_built_where_something_else_is_there(role, asked, found, to_build):
+def test_it_is_built_unless_exactly_the_requested_build_is_installed(role, asked, found, to_build):
     assert plan(role, asked, **found)["to_build"] is to_build
 
 
@@ -86,7 +86,7 @@ def test_it_is_built_where_something_else_is_there(role, asked, found, to_build)
         ({"packages": {}, "transactions": {"aa": {}}}, True),
     ],
 )
-def test_what_a_build_has_left_is_known_by_the_ledger(role, ledger, leftovers):
+def test_the_ledger_shows_whether_an_earlier_build_left_something(role, ledger, leftovers):
     assert plan(role, ledger=ledger)["leftovers"] is leftovers
 
 
@@ -100,12 +100,12 @@ def test_what_a_build_has_left_is_known_by_the_ledger(role, ledger, leftovers):
         ({"source": "path", "path": "/tree", "version": "2.15"}, "2.15", "/tree"),
     ],
 )
-def test_the_version_is_known_early_where_the_name_tells_it(role, asked, version, what):
+def test_the_version_is_known_before_the_download_if_the_reference_tells_it(role, asked, version, what):
     found = plan(role, asked)
     assert (found["version"], found["what"]) == (version, what)
 
 
-def test_packages_that_the_owner_holds_are_told_from_ours(role):
+def test_packages_that_the_owner_holds_are_distinguished_from_ours(role):
     rows = [
         "liburing-dev 2.3-3 installed hold",
         "liburing2 2.3-3 installed hold",
@@ -115,14 +115,14 @@ def test_packages_that_the_owner_holds_are_told_from_ours(role):
     assert role.liburing_packages(rows, ["liburing2"]) == {"installed": PACKAGES, "held": ["liburing-dev"]}
 
 
-def test_what_the_archive_lacks_is_no_candidate(role):
+def test_a_package_without_a_candidate_is_left_out(role):
     text = "liburing-dev:\n  Installed: (none)\n  Candidate: 2.3-3+b1\n"
     text += "libc6:\n  Installed: 2.36\n  Candidate: (none)\n"
     assert role.apt_candidates(text) == {"liburing-dev": "2.3-3+b1"}
     assert role.source_version("2.3-3+b1") == "2.3-3"
 
 
-def test_the_manifest_holds_what_was_built(role):
+def test_the_manifest_describes_the_build(role):
     edit = {"edit": {"file": "debian/rules"}}
     build = {
         "commit": "a" * 40,
@@ -145,7 +145,7 @@ def test_the_manifest_holds_what_was_built(role):
     assert role.liburing_manifest(plan(role), {**build, "tests": {"passed": 1}})["tests"] == {"passed": 1}
 
 
-def test_the_report_says_what_is_out_of_the_ordinary(role):
+def test_the_report_mentions_everything_unusual(role):
     tests = {"passed": 62, "failed": ["a"], "timed_out": ["b", "c"], "skipped": ["d"], "unfinished": "e"}
     manifest = {
         **MANIFEST,
@@ -164,7 +164,7 @@ def test_the_report_says_what_is_out_of_the_ordinary(role):
     )
 
 
-def test_packages_are_named_by_their_debs(role):
+def test_package_names_are_taken_from_the_debs(role):
     assert role.deb_packages(["/b/liburing2_2.3-3_amd64.deb", "/b/liburing-dev_2.3-3_amd64.deb"]) == [
         "liburing-dev",
         "liburing2",

@@ -1,4 +1,4 @@
-"""The judges of the samples: they must let a right program pass and object, in each case, to a wrong one."""
+"""The judges of the samples: they must accept a correct program, and each case must reject a faulty one."""
 
 import json
 import subprocess
@@ -11,25 +11,25 @@ from tests.verify import judges
 
 RING = Path(judges.__file__).parents[1] / "probes" / "ring.py"
 
-#: Runs the rest where no capability lets it read every file, in a network of its own.
+#: Runs the rest without the capabilities to read every file, and in its own network namespace.
 CONFINED = (
     "unshare", "--user", "--map-root-user", "--net",
     "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search",
     "sh", "-c", 'ip link set lo up; exec "$@"', "-",
 )  # fmt: skip
 
-#: What makes a judge quick here: less patience, less to count, and 200 MiB in place of 3 GiB.
-HASTE = (
+#: Makes a judge fast here: shorter timeouts, fewer requests, 200 MiB instead of 3 GiB.
+FASTER = (
     ("SPARSE = 3 * 1024 * MIB", "SPARSE = 200 * MIB"),
     ("TIMEOUT = 15", "TIMEOUT = 2"),
     ("ANSWER_TIMEOUT = 10", "ANSWER_TIMEOUT = 1"),
     ("REQUESTS = 600", "REQUESTS = 150"),
 )
 
-#: The prologue of a program that crashes where io_uring is denied.
+#: Begins a program that crashes if io_uring is denied.
 CRASH = f"{sys.executable} -IS {{directory}}/ring.py | grep -q '\"ok\": true' || kill -SEGV $$"
 
-#: By a fault of a shell's cat, the cases that show it.
+#: Faulty programs for the contract cat, each with the cases that must reject it.
 CATS = {
     'for f; do head -c -1 -- "$f"; done': [
         *(f"size {size}" for size in (1, 1023, 1024, 1025, 4096, 1 << 20, (1 << 20) + 1)),
@@ -53,7 +53,7 @@ CATS = {
     CRASH: ["io_uring denied"],
 }  # fmt: skip
 
-#: By a fault of a shell's cp, the cases that show it.
+#: Faulty programs for the contract cp, each with the cases that must reject it.
 CPS = {
     "true": [f"size {size}" for size in (0, 1, 1023, 1024, 1025, 4096, 1 << 20, (1 << 20) + 1)],
     'head -c 67108864 -- "$1" >"$2"': ["size 67108865", "3 GiB sparse"],
@@ -70,7 +70,7 @@ CPS = {
     CRASH: ["io_uring denied"],
 }  # fmt: skip
 
-#: A web server without a fault.
+#: A correct web server.
 SERVER = r"""#!@python@
 import email.utils, http.server, mimetypes, os, re, socket, stat, sys, urllib.parse
 
@@ -143,25 +143,25 @@ class Server(http.server.ThreadingHTTPServer):
 Server(("127.0.0.1", 8000), Handler).serve_forever()
 """
 
-#: Where a server may look at a connection, and at its first segment.
+#: Hooks for a fault: at a new connection, and at its first segment.
 LOOK = "def look(self):\n        "
 NOTHING = f"{LOOK}pass"
 PEEK = f"{LOOK}first = self.connection.recv(65536, socket.MSG_PEEK)\n        "
 
-#: Answers every error by a success.
+#: Answers with status 200 instead of an error.
 NO_ERROR = """def send_error(self, *_):
         self.send_response(200)
         self.end_headers()
 
     def handle(self):"""
 
-#: Serves 150 connections and no more.
-TIRED = f"""served = []
+#: Serves only 150 connections.
+LIMITED = f"""served = []
 
     {LOOK}self.served.append(1)
         len(self.served) <= 150 or self.connection.shutdown(socket.SHUT_RDWR)"""
 
-#: By the change that makes the server wrong, the cases that show it.
+#: Changes that make the server faulty, each with the cases that must reject it.
 SERVERS = {
     ('("127.0.0.1", 8000)', '("0.0.0.0", 8000)'): ["loopback alone"],
     ('mimetypes.guess_type(path)[0] or "application/octet-stream"', '"text/plain"'): ["every file", "types"],
@@ -184,7 +184,7 @@ SERVERS = {
     ("except OSError:\n            pass", "except OSError:\n            os._exit(4)"): ["reset"],
     ('if not stat.S_ISREG(os.stat("public" + path).st_mode):', "if False:"): ["pipe"],
     ('if ".." in path.split("/"):', "if False:"): ["traversal", "encoded traversal"],
-    (NOTHING, TIRED): ["many connections"],
+    (NOTHING, LIMITED): ["many connections"],
     (NOTHING, f"kept = []\n    {LOOK}self.kept.append(bytearray(9999))"): ["growth", "empty connections"],
     (NOTHING, f"{LOOK}os.dup(0)"): ["growth", "empty connections"],
     ('protocol_version = "HTTP/1.1"', 'protocol_version = "HTTP/1.0"'): ["keep-alive", "pipelining"],
@@ -199,9 +199,9 @@ SERVERS = {
 
 
 def judge(contract: str, program: Path | str, *cases: str) -> dict[str, dict]:
-    """Run a judge as it runs on a host: by standard input, isolated, in a network of its own."""
+    """Run a judge as on a host: by standard input, isolated, in its own network namespace."""
     source = judges.source(contract)
-    for old, new in HASTE:
+    for old, new in FASTER:
         source = source.replace(old, new)
     result = subprocess.run(
         [*CONFINED, sys.executable, "-IS", "-", program, *cases],
@@ -226,13 +226,13 @@ def write_program(directory: Path, text: str) -> Path:
 
 
 def shell(directory: Path, text: str) -> Path:
-    """Write an executable shell script, beside the probe of io_uring, and return its path."""
+    """Write an executable shell script, with probes/ring.py beside it, and return its path."""
     (directory / "ring.py").write_text(RING.read_text())
     return write_program(directory, f"#!/bin/sh\n{text.replace('{directory}', str(directory))}\n")
 
 
 def server(directory: Path, old: str = "", new: str = "") -> Path:
-    """Write a server, with a text of it replaced, beside something to serve, and return its path."""
+    """Write the server, with `old` replaced by `new`, and files to serve; return its path."""
     public = directory / "public"
     public.mkdir()
     (public / "index.html").write_text("<p>hello\n")
@@ -245,8 +245,8 @@ def server(directory: Path, old: str = "", new: str = "") -> Path:
     )
 
 
-def objections(verdicts: dict[str, dict]) -> dict[str, str]:
-    """Return what was found in the cases that a judge objects to."""
+def rejections(verdicts: dict[str, dict]) -> dict[str, str]:
+    """Return what was found, by the cases that failed."""
     return {case: verdict["found"] for case, verdict in verdicts.items() if not verdict["ok"]}
 
 
@@ -256,74 +256,74 @@ def contract(name: str, http: str = "1.1") -> set[str]:
 
 
 def need_io_uring() -> None:
-    """Skip the test where there is no io_uring to be denied."""
+    """Skip the test if this computer has no io_uring."""
     plain = subprocess.run([sys.executable, "-IS", RING], capture_output=True, text=True, check=True)
     if not json.loads(plain.stdout)["ok"]:
         pytest.skip(f"this computer has no io_uring: {plain.stdout}")
 
 
 @pytest.mark.parametrize("name", ["cat", "cp"])
-def test_a_right_program_passes(name):
+def test_a_correct_program_passes(name):
     verdicts = judge(name, f"/bin/{name}")
-    assert objections(verdicts) == {}
+    assert rejections(verdicts) == {}
     assert verdicts.keys() == {*contract(name), judges.WITHOUT}
 
 
-def test_a_right_web_server_passes(tmp_path):
+def test_a_correct_web_server_passes(tmp_path):
     verdicts = judge("webserver", server(tmp_path))
-    assert objections(verdicts) == {}
+    assert rejections(verdicts) == {}
     assert verdicts.keys() == {*contract("webserver"), judges.WITHOUT}
 
 
 @pytest.mark.parametrize("fault", CATS)
-def test_a_wrong_cat_is_objected_to(tmp_path, fault):
+def test_a_faulty_cat_is_rejected(tmp_path, fault):
     if fault == CRASH:
         need_io_uring()
-    assert objections(judge("cat", shell(tmp_path, fault), *CATS[fault])).keys() == set(CATS[fault])
+    assert rejections(judge("cat", shell(tmp_path, fault), *CATS[fault])).keys() == set(CATS[fault])
 
 
 @pytest.mark.parametrize("fault", CPS)
-def test_a_wrong_cp_is_objected_to(tmp_path, fault):
+def test_a_faulty_cp_is_rejected(tmp_path, fault):
     if fault == CRASH:
         need_io_uring()
-    assert objections(judge("cp", shell(tmp_path, fault), *CPS[fault])).keys() == set(CPS[fault])
+    assert rejections(judge("cp", shell(tmp_path, fault), *CPS[fault])).keys() == set(CPS[fault])
 
 
 @pytest.mark.parametrize("fault", SERVERS)
-def test_a_wrong_web_server_is_objected_to(tmp_path, fault):
+def test_a_faulty_web_server_is_rejected(tmp_path, fault):
     if CRASH[:20] in fault[1]:
         need_io_uring()
     cases = SERVERS[fault]
-    assert objections(judge("webserver", server(tmp_path, *fault), *cases)).keys() == set(cases)
+    assert rejections(judge("webserver", server(tmp_path, *fault), *cases)).keys() == set(cases)
 
 
 @pytest.mark.parametrize(("name", "faults"), [("cat", CATS), ("cp", CPS), ("webserver", SERVERS)])
-def test_there_is_a_wrong_program_for_each_case(name, faults):
+def test_each_case_rejects_some_faulty_program(name, faults):
     assert {case for cases in faults.values() for case in cases} >= contract(name)
 
 
-def test_a_server_that_one_case_kills_is_started_for_the_next(tmp_path):
+def test_a_server_that_one_case_crashes_is_started_again_for_the_next(tmp_path):
     program = server(tmp_path, NOTHING, f"{PEEK}b'\\r\\n\\r\\n' in first or os._exit(3)")
     verdicts = judge("webserver", program, "incomplete request", "query")
     assert verdicts["incomplete request"]["found"].endswith("exit status 3")
-    assert objections(verdicts).keys() == {"incomplete request"}
+    assert rejections(verdicts).keys() == {"incomplete request"}
 
 
-def test_an_objection_says_what_was_found(tmp_path):
+def test_a_rejection_says_what_was_found(tmp_path):
     verdicts = judge("cat", shell(tmp_path, 'head -c 100 "$1"; echo broken >&2'), "size 1025")
     found = "exit status 0, 100 bytes, first difference at byte 100, saying: broken"
     assert verdicts["size 1025"]["found"] == found
 
 
 def test_a_program_that_uses_io_uring_fails_where_it_is_denied(tmp_path):
-    """A refusal of the ring alone, at any other errand the program is right."""
+    """The program is correct except that it refuses to run without io_uring."""
     need_io_uring()
     text = CRASH.replace("kill -SEGV $$", "{ echo no ring >&2; exit 1; }") + '; exec cat -- "$@"'
     verdicts = judge("cat", shell(tmp_path, text), "size 1025", "io_uring denied", judges.WITHOUT)
-    assert objections(verdicts).keys() == {judges.WITHOUT}
+    assert rejections(verdicts).keys() == {judges.WITHOUT}
 
 
-def test_what_takes_too_long_here_is_not_tried():
+def test_a_case_that_would_take_too_long_here_is_skipped():
     source = judges.source("cat").replace("PACE_LIMIT = 20", "PACE_LIMIT = 0")
     result = subprocess.run(
         [sys.executable, "-IS", "-", "/bin/cat", "3 GiB sparse"],
@@ -337,11 +337,11 @@ def test_what_takes_too_long_here_is_not_tried():
     assert verdict["found"].startswith("at this machine's pace it would take")
 
 
-def test_only_a_server_of_http_1_1_is_asked_for_it():
+def test_only_servers_of_http_1_1_get_its_cases():
     assert contract("webserver") - contract("webserver", "") == set(judges.webserver.HTTP_1_1)
 
 
 @pytest.mark.parametrize("name", ["cat", "cp", "webserver"])
 def test_a_judge_is_ascii(name):
-    """Anything else would make testinfra ask the host for its encoding first."""
+    """Otherwise testinfra would first ask the host for its encoding."""
     assert judges.source(name).isascii()

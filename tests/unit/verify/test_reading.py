@@ -1,4 +1,4 @@
-"""What the verification reads on the controller: expectations, the catalog, GRUB, the ssh configuration."""
+"""What the verification parses on the controller: expectations, catalog, GRUB, ssh configuration."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def test_grubs_environment_is_read():
     }
 
 
-def test_no_file_of_expectations_expects_nothing():
+def test_a_missing_file_of_expectations_is_empty():
     assert expectation.read_json(None, dict) == {}
     assert expectation.read_steps("/there/is/no/such/file") == []
 
@@ -56,7 +56,7 @@ def test_no_file_of_expectations_expects_nothing():
     ("content", "complaint"),
     [("{", "is not JSON"), ("[]", "a JSON object is wanted"), (None, "No such file")],
 )
-def test_a_useless_file_of_expectations_is_refused_in_one_line(tmp_path, content, complaint):
+def test_an_invalid_file_of_expectations_is_refused_in_one_line(tmp_path, content, complaint):
     path = tmp_path / "expect.json"
     if content is not None:
         path.write_text(content)
@@ -74,7 +74,7 @@ def test_a_useless_file_of_expectations_is_refused_in_one_line(tmp_path, content
         ({}, {"ours", "upstream"}),
     ],
 )
-def test_the_catalog_gives_the_samples_asked_for(expected, sources):
+def test_the_catalog_returns_the_requested_samples(expected, sources):
     samples = expectation.read_catalog(expected)
     assert {sample["source"] for sample in samples} == sources
 
@@ -95,7 +95,7 @@ def test_a_broken_catalog_is_refused(tmp_path, monkeypatch):
         ("liburing-2.9", False),
     ],
 )
-def test_a_commit_is_known_by_a_shortened_id(reference, same):
+def test_a_commit_is_recognised_by_an_abbreviated_id(reference, same):
     commit = "8bee206ec2e0a31c0fc0df4a96c213235a438f5a"
     assert (expectation.is_commit_id(reference) and expectation.is_same_commit(reference, commit)) is same
 
@@ -128,12 +128,12 @@ def test_only_the_hosts_own_key_is_trusted(tmp_path, key):
     ("lines", "address"),
     [
         ((), "192.0.2.7"),
-        (("HostName 127.0.0.1",), "192.0.2.7"),  # the first value counts, as for ssh
+        (("HostName 127.0.0.1",), "192.0.2.7"),  # the first value counts, as with ssh
         (("ProxyJump other",), None),
         (("ProxyCommand nc %h %p",), None),
     ],
 )
-def test_the_hosts_ports_are_tried_where_they_can_be_reached(tmp_path, lines, address):
+def test_the_address_of_the_hosts_ports_is_none_behind_a_proxy(tmp_path, lines, address):
     assert connection.address_of("box", configuration(tmp_path, *lines)) == address
 
 
@@ -154,13 +154,13 @@ def test_a_forwarded_port_of_this_computer_is_not_the_host(tmp_path):
         (TimeoutError("timed out"), "timed out: is the host up, and its name and port right?"),
     ],
 )
-def test_a_failed_connection_is_told_in_one_line(problem, line):
+def test_a_failed_connection_is_reported_in_one_line(problem, line):
     assert connection.explain_paramiko(problem) == line
     assert "\n" not in line
 
 
-def test_the_digest_of_our_samples_is_that_of_sha256sum(tmp_path, monkeypatch):
-    """The samples role takes it by a shell; the two must agree or every verification would fail."""
+def test_the_digest_of_our_samples_equals_that_of_sha256sum(tmp_path, monkeypatch):
+    """The samples role computes it in a shell; if the two differ, every verification fails."""
     for name in ("b.c", "a/main.c", "a/program"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)

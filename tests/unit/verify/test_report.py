@@ -1,4 +1,4 @@
-"""The HTML that stands above the results of a verification."""
+"""The HTML above the results of a verification."""
 
 import ast
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_what_was_asked_for_and_known_faults_are_listed():
     assert "<td>upstream/02_cat_uring</td><td>size 1</td><td>cuts &amp; pastes</td>" in page
 
 
-def test_nothing_known_is_nothing_shown():
+def test_empty_sections_are_left_out():
     page = report.summary({}, [], [])
     assert "<table" not in page
     assert "<details" not in page
@@ -57,11 +57,11 @@ def test_nothing_known_is_nothing_shown():
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0.0 s"), (9.96, "10.0 s"), (59.4, "59.4 s"), (61, "1 min 01 s")]
 )
-def test_durations_read_well(seconds, text):
+def test_durations_are_formatted_for_people(seconds, text):
     assert report.duration(seconds) == text
 
 
-def test_a_failure_reads_as_a_sentence_and_its_reason():
+def test_a_failure_is_shown_as_a_sentence_and_its_reason():
     message = "box: expected a, found b: do c\nassert 'b' == 'a'"
     assert report.failure(message, "One.\n\n    Two.\n    ") == (
         "box: expected a, found b: do c\n\nWhy it matters: One.\n\nTwo."

@@ -1,21 +1,21 @@
-"""The judges of the samples: scripts that run on the host, inside the sandbox.
+"""The judges: one test script per contract, which runs on the host inside the sandbox.
 
-They reach the host through standard input, so nothing has to be copied there or cleaned up. On the controller
-they are read for the names of their cases.
+The host's Python reads them from standard input, so nothing has to be copied there or cleaned up. On the
+controller they are imported for the names of their cases.
 """
 
 import importlib
 from pathlib import Path
 from types import ModuleType
 
-#: The proof that a program uses io_uring: the case that it fails. Not one of its contract.
+#: The case that a program must fail to prove that it uses io_uring; not a part of its contract.
 WITHOUT = "without io_uring"
 
 HERE = Path(__file__).parent
 
 
 def source(contract: str) -> str:
-    """Return one self-contained Python 3.6 script: the contract's judge, with `common` as a module inside it.
+    """Return a contract's judge as one Python 3.6 script that contains the module `common`.
 
     Args:
         contract: cat, cp or webserver, as in samples/catalog.yml.
@@ -31,7 +31,7 @@ def source(contract: str) -> str:
 
 
 def cases(sample: dict) -> dict[str, str]:
-    """Return what is tried of a sample: by a case's name, what is expected in it.
+    """Return the cases of a sample: what is expected, by the name of the case.
 
     Args:
         sample: an entry of samples/catalog.yml.
@@ -48,5 +48,5 @@ def reason(sample: dict, case: str) -> str:
 
 
 def judge_of(sample: dict) -> ModuleType:
-    """Return the judge of a sample's contract, as it is read here."""
+    """Import the judge of a sample's contract."""
     return importlib.import_module(f"{__name__}.{sample['contract']}")

@@ -1,4 +1,4 @@
-"""What the judges share. Runs on the host, inside the sandbox, under Python 3.6 or later and nothing else."""
+"""Shared by the judges. Runs on the host, inside the sandbox, and needs only Python 3.6 or later."""
 
 import contextlib
 import ctypes
@@ -14,49 +14,50 @@ import threading
 import time
 from pathlib import Path
 
-#: Seconds one run of a program may take: what hangs is killed then. Under emulation a start alone may take 1.
+#: Seconds after which a program that hangs is killed. Under emulation the start alone may take one second.
 TIMEOUT = 15
 
-#: Seconds that the largest input may take by the pace of a smaller one, or it is not tried; and in the end.
+#: Seconds for the largest input: the case is skipped if it is predicted to take longer than the first, and the
+#: program is killed after the second.
 PACE_LIMIT = 20
 LONG_TIMEOUT = 120
 
 MIB = 1 << 20
 
-#: Bytes: nothing, around the article's blocks of 1 KiB, a page, around the 1024 blocks that one readv() may
-#: name, and more than fits into any buffer.
+#: File sizes in bytes: empty, around the article's block size of 1 KiB, a page, around the limit of 1024
+#: blocks in one readv(), and larger than any buffer.
 SIZES = (0, 1, 1023, 1024, 1025, 4096, MIB, MIB + 1, 64 * MIB + 1)
 
-#: A size and places that a signed number of 32 bits does not hold.
+#: A size that does not fit into a signed 32-bit number.
 SPARSE = 3 * 1024 * MIB
 
-#: A file that states 4096 bytes and has fewer.
+#: A file whose stated size is 4096 bytes, but which is shorter.
 SHORT_FILE = "/sys/devices/system/cpu/online"
 
 MISSING = "there-is-no-such-file"
 
 
 class SkippedError(Exception):
-    """A case cannot be tried here; the text says why."""
+    """A case cannot be run here; the text says why."""
 
 
 class Cases:
-    """A judge's cases, in the order in which they were added."""
+    """The cases of a judge, in the order of definition."""
 
     def __init__(self):
-        #: What is expected, and why it matters, by the case's name.
+        #: What is expected, and why it matters, by the name of the case.
         self.expected = {}
         self.reasons = {}
         self._functions = {}
 
     def case(self, name, expected):
-        """Make a function a case: given what is judged, it returns whether all was well and what was found.
+        """Register a function as a case. It gets the program and returns (passed, what was found).
 
         Its docstring says why the case matters.
 
         Args:
-            name: the case's, as in the catalog's known faults.
-            expected: what a right program does; follows the word "expected" in a message.
+            name: of the case, as in the catalog's known_faults.
+            expected: what a correct program does; follows the word "expected" in a message.
 
         """
 
@@ -69,9 +70,9 @@ class Cases:
         return add
 
     def judge(self, subject, names):
-        """Try the named cases (none: all), and print one line of JSON for each as soon as it is known.
+        """Run the named cases (default: all), and print the result of each at once as a line of JSON.
 
-        A verdict is {case, ok, found}; `ok` is true, false, or null for a case that could not be tried.
+        A result is {case, ok, found}; `ok` is true, false, or null for a case that could not be run.
         """
         for name in names or self._functions:
             try:
@@ -84,7 +85,7 @@ class Cases:
 
 @contextlib.contextmanager
 def scratch():
-    """Work in a directory of one's own, on a disk: /tmp may be memory, and memory is limited here."""
+    """Work in a temporary directory on a disk: /tmp may be in memory, which is limited here."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         os.chdir(directory)
         try:
@@ -94,9 +95,9 @@ def scratch():
 
 
 def payload(size):
-    """Make binary content in which a block that comes twice, or in the wrong place, shows.
+    """Make binary content that reveals repeated and misplaced blocks.
 
-    It repeats itself, but after a prime number of bytes, at which no program's blocks begin.
+    It repeats after a prime number of bytes, which is no multiple of any program's block size.
 
     Args:
         size: number of bytes; the same size always gives the same bytes.
@@ -108,7 +109,7 @@ def payload(size):
 
 
 def write(path, data):
-    """Write bytes to a file and return its path, for use in an argument list."""
+    """Write bytes to a file and return its path."""
     Path(path).write_bytes(data)
     return path
 
@@ -122,16 +123,16 @@ def read(path):
 
 
 def write_sparse(path, size):
-    """Write a file that is all holes but for some bytes at its start, in its middle and at its end."""
+    """Write a sparse file with 4 KiB of data at its start, in its middle and at its end."""
     with open(path, "wb") as file:
-        for place in (0, size // 2, size - 4096):
-            file.seek(place)
+        for offset in (0, size // 2, size - 4096):
+            file.seek(offset)
             file.write(payload(4096))
     return path
 
 
 def write_unreadable(path):
-    """Write a file that nobody may read, and return its path."""
+    """Write a file with mode 0 and return its path."""
     write(path, b"unreadable")
     os.chmod(path, 0)
     if os.access(path, os.R_OK):
@@ -140,17 +141,17 @@ def write_unreadable(path):
 
 
 def need_short_file():
-    """Go on only where there is a file that is shorter than it states."""
+    """Return a file that is shorter than its stated size; skip the case if there is none."""
     if not os.path.exists(SHORT_FILE):
         raise SkippedError("no " + SHORT_FILE + " here")
     return SHORT_FILE
 
 
 def need_pace(first):
-    """Go on only if 3 GiB would take no longer than they may.
+    """Skip the case if 3 GiB would take too long on this machine.
 
     Args:
-        first: called once; does the same with 64 MiB.
+        first: does the same with 64 MiB; called once to measure.
 
     """
     start = time.monotonic()
@@ -166,16 +167,16 @@ class Outcome:
     def __init__(self, status, output, errors, said=b""):
         #: The exit status; negative for a signal, None for a program that had to be killed.
         self.status = status
-        #: The output's number of bytes and the first that differs (None: none does); None: no output.
+        #: The output's length and the first byte that differs (None: none does); None: no output.
         self.output = output
-        #: What went to standard error.
+        #: Standard error.
         self.errors = errors
-        #: What went to standard output, if that is not the output compared.
+        #: Standard output, if that is not the output compared.
         self.said = said
 
     @property
     def right(self):
-        """Whether it did all its work and said nothing."""
+        """Whether it succeeded, with the right output and no messages."""
         return self.status == 0 and self.same and not self.errors and not self.said
 
     @property
@@ -185,7 +186,7 @@ class Outcome:
 
     @property
     def refused(self):
-        """Whether it failed as a program should: by its exit status, and with a message on standard error."""
+        """Whether it failed properly: with an exit status and a message on standard error."""
         return self.status is not None and self.status > 0 and bool(self.errors.strip()) and not self.said
 
     def __str__(self):
@@ -202,7 +203,7 @@ class Outcome:
 
 
 def tell_status(status):
-    """Say how a program ended."""
+    """Describe how a program ended."""
     if status is None:
         return "no end in time"
     if status < 0:
@@ -211,20 +212,20 @@ def tell_status(status):
 
 
 def quote(errors):
-    """Say what a program said, at most its last 200 bytes."""
+    """Quote a program's error messages, at most the last 200 bytes."""
     text = errors[-200:].decode("ascii", "replace").strip().replace("\n", " | ")
     return ", saying: " + text if text else ""
 
 
 def run(arguments, expected=os.devnull, copy=None, output=None, seconds=TIMEOUT, deny_uring=False):
-    """Run a program to its end and compare what it leaves with what it should leave.
+    """Run a program to its end and compare its output with a file.
 
     Args:
         arguments: the program and its arguments.
-        expected: the file whose bytes its output should be.
-        copy: the file that is its output; None: its standard output is.
-        output: an open file to be its standard output; None: a pipe.
-        seconds: kill it then.
+        expected: the file that its output should equal.
+        copy: the file that is its output; None: standard output.
+        output: an open file to use as its standard output; None: a pipe.
+        seconds: kill it after this time.
         deny_uring: run it with io_uring's system calls failing.
 
     Returns:
@@ -265,7 +266,7 @@ def run(arguments, expected=os.devnull, copy=None, output=None, seconds=TIMEOUT,
 
 
 def compare(output, wanted):
-    """Read two streams to their ends; return the first's length and where they first differ, or None."""
+    """Read two streams to the end; return the length of the first, and where they first differ or None."""
     length, differs = 0, None
     while True:
         block, model = output.read(MIB), wanted.read(MIB)
@@ -278,41 +279,41 @@ def compare(output, wanted):
 
 
 class FileReader:
-    """Reads a file from its start and takes its holes for read: 3 GiB of them cost seconds otherwise."""
+    """Reads a file from its start without reading holes: 3 GiB of them would take seconds."""
 
     ZEROS = bytes(MIB)
 
     def __init__(self, file):
         self._file = file.fileno()
         self._size = os.fstat(self._file).st_size
-        self._place = 0
+        self._offset = 0
 
     def read(self, length):
-        """Return the next bytes, at most so many and a MiB."""
-        end = min(self._place + length, self._size)
+        """Return the next bytes, at most `length` and at most a MiB."""
+        end = min(self._offset + length, self._size)
         try:
-            hole = os.lseek(self._file, self._place, os.SEEK_DATA) >= end
-        except OSError:  # ENXIO: nothing but a hole follows
+            hole = os.lseek(self._file, self._offset, os.SEEK_DATA) >= end
+        except OSError:  # ENXIO: only a hole follows
             hole = True
-        if hole and end > self._place:
-            block = self.ZEROS[: end - self._place]
+        if hole and end > self._offset:
+            block = self.ZEROS[: end - self._offset]
         else:
-            block = os.pread(self._file, length, self._place)
-        self._place += len(block)
+            block = os.pread(self._file, length, self._offset)
+        self._offset += len(block)
         return block
 
 
 def keep_small_pages():
-    """Keep the kernel from making huge pages of small ones, which looks as if memory had grown by MiB."""
+    """Disable transparent huge pages, which look as if memory had grown by MiB."""
     set_thp_disable = 41
     ctypes.CDLL(None).prctl(set_thp_disable, *map(ctypes.c_ulong, (1, 0, 0, 0)))
 
 
 def deny_io_uring():
-    """Make io_uring's system calls (425 to 427 on every architecture) fail with EPERM from here on.
+    """Make io_uring's system calls (425 to 427 on every architecture) fail with EPERM, by a seccomp filter.
 
-    What cannot work under this filter used io_uring before: the proof needs no privilege, no tracer and no
-    new kernel. The process must already have "no new privileges", which the sandbox gives.
+    A program that fails only under this filter uses io_uring: this proof needs no privileges and no tracer.
+    The process must already have no_new_privs, which the sandbox sets.
     """
     load, if_at_least, if_greater, leave = 0x20, 0x35, 0x25, 0x06
     program = b"".join(

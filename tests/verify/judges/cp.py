@@ -1,6 +1,6 @@
-"""Judge of the contract `cp`: `program SOURCE DESTINATION` leaves just the source's bytes in the destination.
+"""Judge of the contract `cp`: `program SOURCE DESTINATION` makes the destination equal to the source.
 
-Arguments: the program, then the cases to try (none: all).
+Arguments: the program, then the cases to run (default: all).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from tests.verify.judges.common import (
 
 CASES = Cases()
 
-#: What a destination holds that a failed copy must leave alone.
+#: The content of a destination that a failed copy must not change.
 OLD = b"what was there before"
 
 
@@ -39,7 +39,7 @@ def copying(program, source, target="copy", **options):
 
 
 def verdict(outcome):
-    """Expect a right copy."""
+    """Expect a correct copy."""
     return outcome.right, str(outcome)
 
 
@@ -48,7 +48,7 @@ def add_size(size):
 
     @CASES.case(f"size {size}", "an identical copy and exit status 0")
     def copy_file(program):
-        """Faults live at the edges of a program's blocks, and where its counters end."""
+        """Off-by-one errors show at the boundaries of a program's blocks and counters."""
         return verdict(copying(program, write("source", payload(size)), f"copy{size}"))
 
 
@@ -58,16 +58,16 @@ for number in SIZES:
 
 @CASES.case("3 GiB sparse", "an identical copy and exit status 0")
 def sparse(program):
-    """A place in it does not fit into 31 bits."""
+    """File offsets beyond 2 GiB do not fit into 31 bits."""
     free = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize
-    if free < 2 * SPARSE:  # for a copy without holes, and the disk is not to be filled
-        raise SkippedError(f"of the disk only {free >> 30} GiB are free")
+    if free < 2 * SPARSE:  # a copy without holes must not fill the disk
+        raise SkippedError(f"only {free >> 30} GiB of the disk are free")
     small, large = write_sparse("small", 64 * MIB), write_sparse("large", SPARSE)
 
     def copy_to_disk():
         copying(program, small, "copy-of-small")
         with contextlib.suppress(OSError), open("copy-of-small", "rb") as copy:
-            os.fsync(copy.fileno())  # memory takes 64 MiB at once, but not 3 GiB
+            os.fsync(copy.fileno())  # the page cache holds 64 MiB, but not 3 GiB
 
     need_pace(copy_to_disk)
     try:
@@ -78,7 +78,7 @@ def sparse(program):
 
 @CASES.case("holes", "a copy that takes no more disk than its sparse source")
 def holes(program):
-    """A disk image of 3 GiB with a few blocks in it does not become one of 3 GiB of zeros."""
+    """A sparse disk image with little data must not become 3 GiB of zeros."""
     outcome = copying(program, write_sparse("sparse", 64 * MIB), "sparse-copy")
     taken, given = (os.stat(path).st_blocks * 512 for path in ("sparse-copy", "sparse"))
     return outcome.right and taken <= given + MIB, f"{outcome}, on {taken} bytes of disk"
@@ -86,13 +86,13 @@ def holes(program):
 
 @CASES.case("larger destination", "an identical copy, no longer than the source")
 def larger_destination(program):
-    """A copy that keeps the old file's tail is a damaged file."""
+    """A copy that keeps the end of a longer old file is damaged."""
     return verdict(copying(program, write("source", payload(4096)), write("larger", payload(MIB))))
 
 
 @CASES.case("onto itself", "the file as it was, a message and an exit status over 0")
 def onto_itself(program):
-    """Whoever empties the destination first has nothing left to copy; under another name likewise."""
+    """A program that truncates the destination first destroys the source, also through a hard link."""
     write("itself", OLD)
     os.link("itself", "link")
     for target in ("itself", "link"):
@@ -104,45 +104,45 @@ def onto_itself(program):
 
 @CASES.case("missing file", "the destination as it was, a message and an exit status over 0")
 def missing_file(program):
-    """A typing error in the source's name must not cost the destination."""
+    """A typing error in the source's name must not destroy the destination."""
     return refusal(run([program, MISSING, write("old", OLD)]), "old")
 
 
 @CASES.case("unreadable file", "the destination as it was, a message and an exit status over 0")
 def unreadable_file(program):
-    """The same for a source that is not for this user."""
+    """The same for a source that this user may not read."""
     return refusal(run([program, write_unreadable("secret"), write("old", OLD)]), "old")
 
 
 @CASES.case("directory", "the destination as it was, a message and an exit status over 0")
 def directory(program):
-    """A directory can be opened, but not read: that must be noticed in time."""
+    """A directory can be opened, but not read; the program must notice before it truncates."""
     os.mkdir("directory")
     return refusal(run([program, "directory", write("old", OLD)]), "old")
 
 
 @CASES.case("/dev/null", "an empty copy and exit status 0")
 def dev_null(program):
-    """A device has no size, and this one nothing to read."""
+    """A device has no size, and /dev/null has no content."""
     return verdict(copying(program, "/dev/null", write("old", OLD)))
 
 
 @CASES.case("to /dev/null", "exit status 0")
 def to_dev_null(program):
-    """A device cannot be cut, and keeps nothing."""
+    """A device cannot be truncated and keeps nothing."""
     outcome = run([program, write("source", payload(4096)), "/dev/null"])
     return outcome.right, str(outcome)
 
 
 @CASES.case("short file", "the bytes that it has and exit status 0")
 def short_file(program):
-    """A file of the kernel's states a size that it does not have."""
+    """Files in /sys are shorter than their stated size."""
     return verdict(copying(program, need_short_file(), "short-copy", seconds=5))
 
 
 @CASES.case("mode", "a new copy with the source's permissions less the umask")
 def mode(program):
-    """A program stays executable, and what was private stays private."""
+    """A program stays executable, and a private file stays private."""
     os.umask(0o022)
     found = []
     for wanted in (0o600, 0o755):
@@ -163,19 +163,19 @@ def full_device(program):
 
 @CASES.case("io_uring denied", "it to work, or to end with a message and an exit status over 0")
 def io_uring_denied(program):
-    """Many hosts deny io_uring: a program has to say so."""
+    """Many hosts deny io_uring, and a program has to report that."""
     outcome = copying(program, write("source", OLD), "denied", deny_uring=True)
     return outcome.right or outcome.refused, str(outcome)
 
 
 @CASES.case("without io_uring", "it to work where io_uring is denied")
 def without_io_uring(program):
-    """The proof: what uses io_uring fails."""
+    """A program that uses io_uring fails this case."""
     return verdict(copying(program, write("source", OLD), "denied-too", deny_uring=True))
 
 
 def refusal(outcome, target):
-    """Expect a refusal that leaves the destination alone."""
+    """Expect a refusal that does not change the destination."""
     kept = read(target) == OLD
     return outcome.refused and kept, "{}, destination {}".format(outcome, "kept" if kept else "changed")
 

@@ -1,7 +1,7 @@
 """Judge of the contract `webserver`: `program` serves `public/` of its working directory on port 8000.
 
-Arguments: the program, with the `public/` to serve beside it, then the cases to try (none: all). A server
-that a case has killed is started again for the next one, so each is judged alone.
+Arguments: the program, with the `public/` to serve beside it, then the cases to run (default: all). If a case
+crashes the server, it is started again for the next case.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from tests.verify.judges.common import (
 
 CASES = Cases()
 
-#: The cases that only a server of HTTP/1.1 is asked for.
+#: The cases only for servers that support HTTP/1.1.
 HTTP_1_1 = (
     "keep-alive",
     "pipelining",
@@ -51,8 +51,8 @@ ANSWER_TIMEOUT = 10
 #: Connections held open at once.
 MANY = 200
 
-#: Requests, and connections without one (few: where a server's queue is short, each waits), after which it
-#: must not have grown by more than so many bytes.
+#: After so many requests, or connections without a request (few, as each waits if the backlog is short), the
+#: server must not have grown by more than GROWTH bytes.
 REQUESTS = 600
 EMPTY = 100
 GROWTH = MIB // 2
@@ -67,12 +67,12 @@ TYPES = {
     "txt": ("text/plain",),
 }
 
-SECRET = b"this file lies beside public/ and is nobody's business"
+SECRET = b"this file is beside public/ and must not be served"
 
 BIG = "big.txt"
 BIG_SIZE = 8 * MIB
 
-#: What no answer may be made of, but an error.
+#: Invalid requests, to be answered by an error.
 BROKEN = (
     b"GET /index.html\0.css HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -86,7 +86,7 @@ BROKEN = (
 
 
 class Server:
-    """The program, started when it is needed."""
+    """The program, started on demand."""
 
     def __init__(self, program):
         self.program = os.path.abspath(program)
@@ -95,7 +95,7 @@ class Server:
         self._hopeless = False
 
     def start(self, deny_uring=False):
-        """Start it and wait until it listens, ends, or the time is over."""
+        """Start it and wait until it listens or ends, or until the timeout."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the server is stopped
         self._process = subprocess.Popen(
             [self.program],
@@ -109,23 +109,23 @@ class Server:
             time.sleep(0.02)
 
     def up(self):
-        """Tell whether it runs and listens; start it unless it did not start before."""
+        """Return whether it runs and listens; start it unless an earlier start failed."""
         if self._process is None and not self._hopeless:
             self.start()
             self._hopeless = not self.runs()
         return self._process is not None and self.runs()
 
     def runs(self):
-        """Tell whether it runs and listens."""
+        """Return whether it runs and listens."""
         return self._process.poll() is None and bool(listeners())
 
     def stop(self):
-        """End it, wait until the port is free again (that takes some milliseconds more), say how it was."""
+        """Stop it, wait until the port is free (some milliseconds longer), and describe how it ended."""
         if self._process is None:
             return "it did not start"
         if not listeners():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1)  # it is on its way out
+                self._process.wait(1)  # it is exiting
         ran = self._process.poll() is None
         if ran:
             self._process.kill()
@@ -148,15 +148,15 @@ class Server:
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
     def memory(self):
-        """Return the bytes of memory that it holds."""
+        """Return its resident memory in bytes."""
         pages = read(f"/proc/{self._process.pid}/statm").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def listeners():
-    """List the addresses, as the kernel writes them, at which this network namespace listens on the port.
+    """List the addresses, as in /proc/net/tcp, that listen on the port in this network namespace.
 
-    The kernel's table is read because a mere connection costs some servers a descriptor.
+    A test connection would not do: some servers leak a descriptor for each.
     """
     found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -169,7 +169,7 @@ def listeners():
 
 
 def case(name, expected, needs_server=True):
-    """Make a function a case; a right server also serves on after it."""
+    """Register a function as a case; the server must still answer after it."""
 
     def add(function):
         def tried(server):
@@ -197,17 +197,17 @@ def case(name, expected, needs_server=True):
 
 
 class AnswerError(Exception):
-    """What came back is no HTTP."""
+    """The answer is not valid HTTP."""
 
 
 class Answer:
-    """An answer as it came."""
+    """A parsed answer."""
 
     def __init__(self, head, body):
         lines = head.decode("latin-1").split("\r\n")
         #: The status line.
         self.line = lines[0]
-        #: By name in lower case. A line that is no header stands under its own text, with nothing.
+        #: By name in lower case. A malformed line is a name with an empty value.
         self.headers = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
@@ -219,7 +219,7 @@ class Answer:
         self.status = int(words[1])
 
     def header(self, name):
-        """Return a header's value; an empty one where it is missing."""
+        """Return a header's value, or an empty string."""
         return self.headers.get(name, "")
 
     @property
@@ -229,11 +229,11 @@ class Answer:
 
     @property
     def whole(self):
-        """Whether the body is as long as was said; without that, the end of the connection is its end."""
+        """Whether the body has the stated length; without one, it ends with the connection."""
         return self.headers.get("content-length", str(len(self.body))) == str(len(self.body))
 
     def has(self, status, body):
-        """Tell whether it has this status and this body, with its length."""
+        """Return whether it has this status and this body, with a content-length."""
         return self.status == status and self.body == body and self.whole and "content-length" in self.headers
 
     def __str__(self):
@@ -261,17 +261,17 @@ class Client:
         self._socket.sendall(data)
 
     def finish(self):
-        """Say that nothing more will be sent."""
+        """Shut down the sending side."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self):
-        """Break the connection instead of closing it."""
+        """Close the connection with a reset (RST)."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def receive(self):
-        """Receive something; tell whether anything came before the end."""
+        """Receive some data; return False at the end of the connection."""
         block = self._socket.recv(256 * 1024)
         self._received += block
         return bool(block)
@@ -292,7 +292,7 @@ class Client:
         return Answer(head, body)
 
     def next_answer(self, bodiless=False):
-        """Return an answer after which the connection stays open: its length says where it ends."""
+        """Return an answer that leaves the connection open; its content-length says where it ends."""
         while b"\r\n\r\n" not in self._received:
             if not self.receive():
                 raise AnswerError("closed before it")
@@ -310,7 +310,7 @@ class Client:
         return answer
 
     def closed(self):
-        """Tell whether nothing but the end follows."""
+        """Return whether the connection ends here."""
         return not self._received and not self.receive()
 
 
@@ -321,12 +321,12 @@ def request(path, method="GET", version="1.1", headers=("Connection: close",)):
 
 
 def get(path, **options):
-    """Ask for a path and read until the server closes."""
+    """Request a path and read until the server closes."""
     return ask(request(path, **options))
 
 
 def ask(*pieces):
-    """Send a request in pieces, each a segment of its own, and read until the server closes."""
+    """Send a request in pieces, each as its own TCP segment, and read until the server closes."""
     with Client() as client:
         for number, piece in enumerate(pieces):
             if number:
@@ -336,7 +336,7 @@ def ask(*pieces):
 
 
 def refused(*pieces):
-    """Send no good request; tell whether it was answered by an error or not at all, and what was found."""
+    """Send an invalid request; return whether the answer was an error or none, and what was found."""
     try:
         with Client() as client:
             for piece in pieces:
@@ -349,7 +349,7 @@ def refused(*pieces):
 
 
 def all_refused(requests):
-    """Do so with several, each a connection of its own; tell of the first that is not refused, or of all."""
+    """Send several invalid requests, each on its own connection; stop at the first not refused."""
     found = []
     for number, pieces in enumerate(requests):
         good, text = refused(*pieces)
@@ -361,20 +361,20 @@ def all_refused(requests):
 
 @case("starts", "it to listen on port 8000 and to answer")
 def starts(server):
-    """Without that there is nothing more to judge."""
+    """All other cases need a running server."""
     return server.up(), "listening"
 
 
 @case("loopback alone", "it to listen on 127.0.0.1 and nowhere else")
 def loopback_alone(_):
-    """It serves files without asking who wants them."""
+    """It serves files without access control."""
     found = listeners()
     return found == ["0100007F"], "listening on {}".format(", ".join(found))
 
 
 @case("every file", "status 200, the file's type and length, and its bytes")
 def every_file(server):
-    """A wrong length makes a browser wait or cut; a wrong type makes it show the page as text."""
+    """With a wrong length a browser waits or truncates; with a wrong type it shows the page as text."""
     public = Path(server.program).parent / "public"
     names = ["", *sorted(path.name for path in public.iterdir() if path.is_file())]
     for name in names:
@@ -388,7 +388,7 @@ def every_file(server):
 
 @case("types", "the type by the file's name: " + ", ".join(TYPES))
 def types(_):
-    """A browser goes by what it is told."""
+    """A browser relies on the stated type."""
     wrong = []
     for name, kinds in sorted(TYPES.items()):
         answer = get("/type." + name)
@@ -399,7 +399,7 @@ def types(_):
 
 @case("unknown type", "status 200, its bytes, and nothing but headers in the head")
 def unknown_type(_):
-    """There is always a file of a type that nobody thought of."""
+    """Files of unlisted types must be served too."""
     for name in ("data.xyz", "README"):
         answer = get("/" + name)
         named = all(word.replace("-", "").isalnum() for word in answer.headers)
@@ -410,21 +410,21 @@ def unknown_type(_):
 
 @case("empty file", "status 200 and a body of no bytes")
 def empty_file(_):
-    """Nothing to read, and yet something to answer."""
+    """There is nothing to read, but an answer to send."""
     answer = get("/empty.txt")
     return answer.has(200, b""), str(answer)
 
 
 @case("8 MiB file", "its bytes, more than any buffer of a socket takes at once")
 def big_file(_):
-    """A short write is no error, but the rest has to follow."""
+    """A short write is not an error; the rest has to follow."""
     answer = get("/" + BIG)
     return answer.has(200, payload(BIG_SIZE)), str(answer)
 
 
 @case("slow reader", "the whole file also for a client that takes its time")
 def slow_reader(_):
-    """The buffers are full, and the server has to wait for this client without keeping another."""
+    """While it waits for a client with full buffers, the server must serve the others."""
     with Client() as client:
         client.send(request("/" + BIG))
         client.receive()
@@ -436,14 +436,14 @@ def slow_reader(_):
 
 @case("missing file", "status 404 with a body of the stated length")
 def missing_file(_):
-    """A page that says so."""
+    """A person needs a page that says so."""
     answer = get("/there-is-no-such-file.html")
     return answer.status == 404 and bool(answer.body) and answer.whole, str(answer)
 
 
 @case("query", "the file that the path names")
 def query(_):
-    """What follows the question mark means nothing to a static file."""
+    """A static file ignores the query."""
     answer = get("/type.txt?name=value&other=1")
     return answer.has(200, b"txt"), str(answer)
 
@@ -457,7 +457,7 @@ def percent_encoding(_):
 
 @case("HEAD", "the head that a GET would have, without the body")
 def head(_):
-    """Caches and link checkers ask so."""
+    """Caches and link checkers use it."""
     wanted, answer = get("/type.html"), get("/type.html", method="HEAD")
     same = all(
         answer.headers.get(name) == wanted.headers.get(name) for name in ("content-type", "content-length")
@@ -467,7 +467,7 @@ def head(_):
 
 @case("other methods", "an error of the 4xx or 5xx kind that is no 404")
 def other_methods(_):
-    """The file is there, but nothing is to be done with it."""
+    """The file exists, but only GET and HEAD are supported."""
     found = []
     for method, length in (("POST", 2), ("PUT", 2), ("DELETE", 0), ("OPTIONS", 0), ("BREW", 0), ("get", 0)):
         headers = ("Connection: close", f"Content-Length: {length}")
@@ -481,7 +481,7 @@ def other_methods(_):
 
 @case("split request", "the same answer, in however many segments a request comes")
 def split_request(_):
-    """TCP keeps the order of bytes, not the pieces in which they were sent."""
+    """TCP preserves the order of bytes, not the segments in which they were sent."""
     whole = request("/type.txt")
     for pieces in (
         (whole[:2], whole[2:9], whole[9:]),
@@ -495,31 +495,31 @@ def split_request(_):
 
 @case("incomplete request", "an error or no answer")
 def incomplete_request(_):
-    """A client that closes before it has said what it wants."""
+    """A client may close before its request is complete."""
     return all_refused([(b"GET\r\n",), (b"GET /index.html HT",), (b"G",)])
 
 
 @case("empty request", "an error or no answer")
 def empty_request(_):
-    """Only line ends."""
+    """A client may send only line ends."""
     return all_refused([(b"\r\n",), (b"\r\n\r\n",), (b"\n\n",)])
 
 
 @case("broken requests", "an error or no answer")
 def broken_requests(_):
-    """What is no HTTP is none of its business."""
+    """Port scanners and faulty clients send invalid HTTP."""
     return all_refused([(data,) for data in BROKEN])
 
 
 @case("long request line", "an error or no answer")
 def long_request_line(_):
-    """Longer than any file's name, than a page, than any buffer."""
+    """A line may be longer than a file name, a memory page or the server's buffer."""
     return all_refused([(request("/" + "a" * length),) for length in (1500, 5000, 100000)])
 
 
 @case("long head", "an answer, an error, or none")
 def long_head(_):
-    """Headers that never end must not fill the memory."""
+    """Endless headers must not fill the memory."""
     line = b"X-Long: " + b"a" * 1000 + b"\r\n"
     found = []
     for lines in (3, 70, 2000):
@@ -539,7 +539,7 @@ def long_head(_):
 
 @case("reset", "it to go on with the others")
 def reset(_):
-    """A client that is gone in the middle of its answer, before it, or before its request."""
+    """A client may disappear before its request, before the answer or within it."""
     for _ in range(5):
         for data, wait in (
             (b"", False),
@@ -558,7 +558,7 @@ def reset(_):
 
 @case("unreadable file", "status 403, 404 or 500")
 def unreadable_file(_):
-    """A file that is there, but not for this user."""
+    """The server's user may not read every file."""
     write_unreadable("public/secret.html")
     answer = get("/secret.html")
     return answer.status in (403, 404, 500) and answer.whole, str(answer)
@@ -566,7 +566,7 @@ def unreadable_file(_):
 
 @case("directory", "a redirection or an error")
 def directory(_):
-    """A directory can be opened, but is no file."""
+    """A directory can be opened, but not read."""
     found = []
     for path in ("/folder", "/folder/"):
         answer = get(path)
@@ -578,14 +578,14 @@ def directory(_):
 
 @case("pipe", "an error, while others are served")
 def pipe(_):
-    """Opening a named pipe waits for whoever opens its other end."""
+    """Opening a named pipe blocks until somebody opens its other end."""
     answer = get("/pipe")
     return answer.status >= 400, str(answer)
 
 
 @case("traversal", "nothing from outside public/")
 def traversal(_):
-    """The oldest hole of web servers."""
+    """Path traversal is the oldest hole of web servers."""
     return nothing_secret(
         ("/../secret.txt", "/folder/../../secret.txt", "/./../secret.txt", "/..//secret.txt")
     )
@@ -593,21 +593,21 @@ def traversal(_):
 
 @case("encoded traversal", "nothing from outside public/")
 def encoded_traversal(_):
-    """The same behind percent signs."""
+    """The same with percent-encoding."""
     return nothing_secret(
         ("/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%2E%2E%2Fsecret.txt", "/folder/%2e%2e/../secret.txt")
     )
 
 
 def nothing_secret(paths):
-    """Ask for the file beside public/ and expect no success."""
+    """Request the file beside public/ and expect an error."""
     for path in paths:
         with Client() as client:
             client.send(request(path))
             try:
                 answer = client.last_answer()
             except (AnswerError, ConnectionError):
-                continue  # dropped: as well
+                continue  # closed without an answer: fine too
         if answer.status < 400 or SECRET in answer.body:
             return False, f"{path}: {answer}"
     return True, f"all {len(paths)} refused"
@@ -615,7 +615,7 @@ def nothing_secret(paths):
 
 @case("many connections", f"an answer on each of {MANY} connections at once")
 def many_connections(_):
-    """All connected before the first asks."""
+    """All clients connect before the first one sends a request."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client()) for _ in range(MANY)]
         for client in clients:
@@ -626,7 +626,7 @@ def many_connections(_):
 
 @case("idle connections", "others to be answered beside them")
 def idle_connections(_):
-    """One says nothing, one has begun, one does not take its answer."""
+    """One client sends nothing, one sends half a request, one does not read its answer."""
     with Client(), Client() as begun, Client() as full:
         begun.send(b"GET /type")
         full.send(request("/" + BIG))
@@ -636,7 +636,7 @@ def idle_connections(_):
 
 @case("growth", f"no more open files and memory after {REQUESTS} requests than before")
 def growth(server):
-    """What is lost with each request is all gone one day."""
+    """A leak with each request uses up everything in time."""
 
     def some(number):
         for path in ("/", "/type.txt", "/there-is-no-such-file.html") * (number // 3):
@@ -647,7 +647,7 @@ def growth(server):
 
 @case("empty connections", f"no more open files and memory after {EMPTY} of them than before")
 def empty_connections(server):
-    """Browsers open connections that they do not need, and whoever looks for open ports does nothing else."""
+    """Browsers open spare connections, and port scanners only connect."""
 
     def some(number):
         for _ in range(number):
@@ -658,17 +658,17 @@ def empty_connections(server):
 
 
 def grown(server, some, number):
-    """Compare what the server holds before and after; the first of them may make it grow."""
+    """Compare the server's files and memory before and after; it may grow during a warm-up."""
     some(number // 5)
-    files, memory = settled(server), server.memory()
+    files, memory = idle_descriptors(server), server.memory()
     some(number)
-    more_files, more_memory = settled(server) - files, server.memory() - memory
+    more_files, more_memory = idle_descriptors(server) - files, server.memory() - memory
     found = f"{more_files:+d} open files, {more_memory:+d} bytes of memory"
     return more_files <= 1 and more_memory <= GROWTH, found
 
 
-def settled(server):
-    """Count the server's open files once it has seen the last client go."""
+def idle_descriptors(server):
+    """Count the server's open files after it has closed the last connection."""
     least = server.descriptors()
     for _ in range(10):
         time.sleep(0.02)
@@ -678,7 +678,7 @@ def settled(server):
 
 @case("keep-alive", "one answer after the other on one connection")
 def keep_alive(_):
-    """A page has pictures; a connection for each would cost a round trip each."""
+    """A connection for each picture of a page would cost a round trip each."""
     with Client() as client:
         for name in ("txt", "html", "txt", "css"):
             client.send(request("/type." + name, headers=()))
@@ -692,7 +692,7 @@ def keep_alive(_):
 
 @case("pipelining", "the answers in the order of the requests")
 def pipelining(_):
-    """A client need not wait for one answer before it asks for the next."""
+    """A client may send the next request before it has the answer."""
     names = sorted(TYPES)
     with Client() as client:
         client.send(b"".join(request("/type." + name, headers=()) for name in names))
@@ -703,14 +703,14 @@ def pipelining(_):
 
 @case("HTTP/1.0 closes", "the end of the connection after the answer")
 def http_1_0_closes(_):
-    """Whoever speaks the older version waits for the end."""
+    """A client of HTTP/1.0 waits for the end of the connection."""
     answer = get("/type.txt", version="1.0", headers=())
     return answer.has(200, b"txt"), str(answer)
 
 
 @case("HEAD and keep-alive", "the next answer right behind the head")
 def head_and_keep_alive(_):
-    """One byte of a body would be taken for the next answer's beginning."""
+    """A single byte of a body would be taken as the start of the next answer."""
     with Client() as client:
         client.send(request("/" + BIG, method="HEAD", headers=()))
         first = client.next_answer(bodiless=True)
@@ -722,7 +722,7 @@ def head_and_keep_alive(_):
 
 @case("ranges", "status 206 with the bytes asked for, and 416 beyond the end")
 def ranges(_):
-    """To go on with a download, or to jump in a film."""
+    """Resumed downloads and jumps within a video use them."""
     data = payload(BIG_SIZE)
     for text, first, last in (
         ("0-99", 0, 99),
@@ -742,7 +742,7 @@ def ranges(_):
 
 @case("conditional requests", "status 304 without a body for what the client has already, 200 otherwise")
 def conditional_requests(_):
-    """A cache asks whether what it has is still right."""
+    """A cache asks whether its copy is still current."""
     first = get("/type.html")
     tries = []
     if first.header("etag"):
@@ -759,7 +759,7 @@ def conditional_requests(_):
 
 @case("no host", "status 400")
 def no_host(_):
-    """The one header that HTTP/1.1 demands."""
+    """HTTP/1.1 requires this header."""
     answer = ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
     return answer.status == 400, str(answer)
 
@@ -768,7 +768,7 @@ def no_host(_):
     "io_uring denied", "it to serve, or to end with a message and an exit status over 0", needs_server=False
 )
 def io_uring_denied(server):
-    """Many hosts deny io_uring: a program has to say so."""
+    """Many hosts deny io_uring, and a program has to report that."""
     good, found = serve_without_io_uring(server)
     return good or (
         found.startswith("exit status") and "saying" in found and "exit status 0" not in found
@@ -777,12 +777,12 @@ def io_uring_denied(server):
 
 @case("without io_uring", "it to serve where io_uring is denied", needs_server=False)
 def without_io_uring(server):
-    """The proof: what uses io_uring fails."""
+    """A program that uses io_uring fails this case."""
     return serve_without_io_uring(server)
 
 
 def serve_without_io_uring(server):
-    """Start it under the filter and ask once."""
+    """Start it with io_uring denied and send one request."""
     server.stop()
     server.start(deny_uring=True)
     try:
@@ -793,7 +793,7 @@ def serve_without_io_uring(server):
 
 
 def furnish(program):
-    """Make a `public/` here: a copy of the one beside the program, and more to ask for."""
+    """Make a `public/` here: a copy of the one beside the program, and further files."""
     shutil.copytree(os.path.join(os.path.dirname(os.path.abspath(program)), "public"), "public")
     write("secret.txt", SECRET)
     for name in TYPES:

@@ -1,4 +1,4 @@
-"""Set up a real io_uring, submit one no-op and reap its completion. Python 3.6 or later, nothing else.
+"""Set up an io_uring, submit one no-op and reap its completion. Needs only Python 3.6 or later.
 
 Prints one line of JSON: {"ok": bool, "found": text}.
 """
@@ -15,12 +15,12 @@ OFFSET_SQ_RING, OFFSET_CQ_RING, OFFSET_SQES = 0, 0x8000000, 0x10000000
 GETEVENTS, NOP = 1, 0
 COOKIE = 0x1AB
 
-#: struct io_uring_params: ten numbers, then where the fields of the two rings lie.
+#: struct io_uring_params: ten numbers, then the offsets of the fields of the two rings.
 PARAMETERS = struct.Struct("=10I 8IQ 8IQ")
 
 
 def call(libc, number, *arguments):
-    """Make a system call; a refusal becomes an OSError with the call's name."""
+    """Make a system call; raise OSError with its name if it fails."""
     result = libc.syscall(ctypes.c_long(number), *arguments)
     if result < 0:
         error = ctypes.get_errno()
@@ -30,13 +30,13 @@ def call(libc, number, *arguments):
 
 
 def complete_one_no_op():
-    """Do it.
+    """Submit a no-op and wait for its completion.
 
     Returns:
         The completion's (user data, result).
 
     Raises:
-        OSError: the kernel refused a call.
+        OSError: a system call failed.
 
     """
     libc = ctypes.CDLL(None, use_errno=True)
@@ -51,12 +51,12 @@ def complete_one_no_op():
     cq = mmap.mmap(ring, cqes + cq_entries * 16, offset=OFFSET_CQ_RING)
     sqes = mmap.mmap(ring, sq_entries * 64, offset=OFFSET_SQES)
 
-    # One process, one call at a time: the system call below is the memory barrier.
+    # No memory barriers are needed: the kernel accesses the rings within the system call below.
     number = struct.Struct("=I")
     tail = number.unpack_from(sq, sq_tail)[0]
-    slot = tail & number.unpack_from(sq, sq_mask)[0]
-    struct.pack_into("=BBHiQQIIQQQQ", sqes, slot * 64, NOP, 0, 0, -1, 0, 0, 0, 0, COOKIE, 0, 0, 0)
-    number.pack_into(sq, sq_array + slot * 4, slot)
+    index = tail & number.unpack_from(sq, sq_mask)[0]
+    struct.pack_into("=BBHiQQIIQQQQ", sqes, index * 64, NOP, 0, 0, -1, 0, 0, 0, 0, COOKIE, 0, 0, 0)
+    number.pack_into(sq, sq_array + index * 4, index)
     number.pack_into(sq, sq_tail, (tail + 1) & 0xFFFFFFFF)
 
     call(
@@ -70,7 +70,7 @@ def complete_one_no_op():
 
 
 def main():
-    """Print what happened."""
+    """Print the result."""
     try:
         cookie, result = complete_one_no_op()
     except OSError as problem:

@@ -1,9 +1,9 @@
-/* What a user's first program does: include the header, link the library, complete one operation. */
+/* A minimal program of a user: include the header, link the library, complete one operation. */
 #include <liburing.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The kernel's own word on which file the library came from. */
+/* Prints the file that the library was loaded from, by /proc/self/maps. */
 static void print_loaded(void)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
