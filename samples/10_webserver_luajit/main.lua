@@ -363,7 +363,7 @@ local port = tonumber((arg[1] or "8000"):match("^%d+$"))
 if arg[2] or not port or port > 65535 then
     die("usage", arg[0] .. " [PORT]   (8000; 0: a free one)")
 elseif ffi.arch ~= "x64" then
-    die("for x86-64 alone", "LuaJIT cannot have another processor keep its loads in order")
+    die("only for x86-64", "LuaJIT has no memory barriers, which other processors need")
 end
 public = check(C.open("public", 0x90000), "public") -- O_DIRECTORY, O_CLOEXEC
 make_ring()

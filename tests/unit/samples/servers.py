@@ -1,4 +1,4 @@
-"""A web server of ours under test: started on a free port, asked, and looked at from outside."""
+"""Runs one of our web servers on a free port, sends requests to it, and inspects its process."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.unit.samples.programs import program
 
 INDEX = b"<!DOCTYPE html><title>hello</title>\n"
 LARGE = 8 * 1024**2 + 1
-#: What no server takes for a request.
+#: Invalid requests, for every server.
 BROKEN = (
     b"GET\r\n\r\n",
     b"GET /\r\n\r\n",
@@ -39,10 +39,10 @@ class Server:
 
     process: subprocess.Popen
     port: int
-    idle_descriptors: int = 0  # open when no client is connected
+    idle_descriptors: int = 0  # open without any client
 
     def connect(self) -> socket.socket:
-        """Open a connection; every wait on it ends after ten seconds."""
+        """Open a connection with a timeout of ten seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
     def ask(self, *pieces: bytes, finish: bool = False) -> tuple[int, dict[str, str], bytes]:
@@ -61,11 +61,11 @@ class Server:
         return int(re.fullmatch(r"HTTP/1\.[01] (\d{3}) .+", status)[1]), headers, body
 
     def get(self, target: str) -> tuple[int, dict[str, str], bytes]:
-        """Ask for a target; return status, headers and body."""
+        """Request a target by HTTP/1.0; return status, headers and body."""
         return self.ask(f"GET {target} HTTP/1.0\r\n\r\n".encode())
 
     def descriptors(self, wanted: int | None = None) -> int:
-        """Return how many descriptors are open: once it is `wanted`, or after two seconds."""
+        """Return the number of open descriptors; wait up to two seconds until it is `wanted`."""
         for _ in range(40):
             count = sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
             if wanted in (None, count):
@@ -74,12 +74,12 @@ class Server:
         return count
 
     def memory(self) -> int:
-        """Return the bytes of memory that are resident."""
+        """Return the resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
 
     def starve(self, target: str) -> set[bytes]:
-        """Leave the server four descriptors and ask on twelve connections; return the answers' statuses."""
+        """Limit the server to four more descriptors, request on twelve connections; return the statuses."""
         few = self.idle_descriptors + 4
         resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (few, few))
         clients = [self.connect() for _ in range(12)]
@@ -96,9 +96,9 @@ class Server:
 def serving(
     directory: Path, port: int = 0, executable: Path | None = None, options: tuple[str, ...] = ()
 ) -> Iterator[Server]:
-    """Run a server in a directory with a public/ for as long as the context lasts; port 0 is a free one.
+    """Run a server in a directory with a public/ within a context; port 0 is a free one.
 
-    At its end the server has to obey SIGTERM with status 0. Whatever happens, no server is left behind.
+    At the end the server must exit with status 0 on SIGTERM; it is killed in any case.
     """
     command = [executable or program("05_webserver_liburing"), *options, str(port)]
     process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, text=True)

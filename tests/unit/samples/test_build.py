@@ -1,4 +1,4 @@
-"""The catalog is complete, and our samples build from it without a warning and are formatted."""
+"""The catalog is valid, and our samples are built from it without a warning and are formatted."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ NAMES = [
     "04_cp_liburing",
     "05_webserver_liburing",
 ]
-#: What every entry has, and what it may have. A web server also says which directory it serves.
+#: The fields that every entry must have, and may have. A web server also has `public`.
 FIELDS = {
     "name": str,
     "source": str,
@@ -35,11 +35,6 @@ OPTIONAL = {"packages": list, "architectures": list, "http": str}
 @pytest.mark.parametrize("name", NAMES)
 def test_our_sample_builds_without_a_warning(name):
     assert program(name).stat().st_mode & 0o111
-
-
-@pytest.mark.parametrize("source", ["ours", "upstream"])
-def test_each_source_begins_with_the_five_programs_of_the_article(source):
-    assert [sample["name"] for sample in CATALOG if sample["source"] == source][: len(NAMES)] == NAMES
 
 
 @pytest.mark.parametrize("sample", CATALOG, ids=lambda sample: f"{sample['source']}-{sample['name']}")
@@ -63,19 +58,7 @@ def test_catalog_entry_is_complete_and_typed(sample):
         assert isinstance(text, str)
         assert "\n" not in text
     assert "program" in sample["build"]
-    assert faults.keys() <= judges.cases(sample).keys(), "a fault has the name of a case of the judge"
-
-
-@pytest.mark.parametrize("sample", OURS, ids=lambda sample: sample["name"])
-def test_our_catalog_entry_points_at_files(sample):
-    assert list((SAMPLES / sample["directory"]).glob("main.*"))
-    assert (SAMPLES / sample.get("public", "")).is_dir()
-
-
-def test_liburing_is_linked_exactly_where_it_is_used():
-    for sample in OURS:
-        sources = "".join(file.read_text() for file in (SAMPLES / sample["directory"]).glob("*.c"))
-        assert ("-luring" in sample["build"]) == ("#include <liburing.h>" in sources), sample["name"]
+    assert faults.keys() <= judges.cases(sample).keys(), "known_faults has unknown cases"
 
 
 @pytest.mark.parametrize("static", [False, True])

@@ -1,4 +1,4 @@
-"""Our four cats print what is in the files, whatever the files are, and say so when they cannot."""
+"""Our four cats print the content of all kinds of files, and report errors."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.parametrize(
     "name", ["01_regular_cat", "02_cat_uring", "03_cat_liburing", "06_cat_ring"]
 )
 
-#: Around the blocks of upstream (1 KiB, 4 KiB) and of ours (32 KiB, eight a request; 128 KiB, four queued).
+#: Around upstream's block sizes (1 KiB, 4 KiB) and ours (32 KiB, eight per request; 128 KiB, four queued).
 SIZES = [
     0,
     1,
@@ -39,7 +39,7 @@ def run(name, *files):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_output_is_the_file_byte_for_byte(name, size, tmp_path):
+def test_output_equals_the_file(name, size, tmp_path):
     file = tmp_path / "file"
     file.write_bytes(binary(size))
     status, output, errors = run(name, file)
@@ -47,7 +47,7 @@ def test_output_is_the_file_byte_for_byte(name, size, tmp_path):
     assert output == binary(size)
 
 
-def test_several_files_come_out_in_order(name, tmp_path):
+def test_several_files_are_printed_in_order(name, tmp_path):
     files = [tmp_path / str(size) for size in (1025, 0, 300_000, 7)]
     for file in files:
         file.write_bytes(binary(int(file.name)))
@@ -55,7 +55,7 @@ def test_several_files_come_out_in_order(name, tmp_path):
 
 
 @pytest.mark.parametrize("reason", ["No such file or directory", "Is a directory", "Permission denied"])
-def test_bad_file_is_named_and_does_not_keep_the_others_back(name, reason, tmp_path):
+def test_a_bad_file_is_reported_and_the_others_are_printed(name, reason, tmp_path):
     good, bad = tmp_path / "good", tmp_path / "bad"
     good.write_text("good\n")
     if reason == "Is a directory":
@@ -97,7 +97,7 @@ def test_closed_pipe_is_an_error(name, tmp_path):
     file.write_bytes(b"x")
     reader, writer = os.pipe()
     os.close(reader)
-    done = cat(name, file, stdout=writer, restore_signals=False)  # SIGPIPE stays ignored, as Python has it
+    done = cat(name, file, stdout=writer, restore_signals=False)  # SIGPIPE stays ignored, as in Python
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"program: standard output: Broken pipe\n")
 

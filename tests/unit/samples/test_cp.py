@@ -1,4 +1,4 @@
-"""Our cps leave the source's bytes in the destination, or an error message and the destination untouched."""
+"""Our cps make an identical copy, or report an error and do not change the destination."""
 
 import filecmp
 import os
@@ -12,7 +12,7 @@ from tests.unit.samples.programs import SYS_FILE, binary, program
 
 pytestmark = pytest.mark.parametrize("name", ["04_cp_liburing", "07_cp_ring"])
 
-#: Around one block (512 KiB) and around all that can be in flight (4 and 8 MiB).
+#: Around one block (512 KiB) and around all blocks in flight (4 and 8 MiB).
 SIZES = [
     0,
     1,
@@ -29,7 +29,7 @@ SIZES = [
 
 
 def cp(name, source, destination, **options):
-    """Copy; return the exit status and what was written on standard error."""
+    """Copy; return the exit status and standard error."""
     command = [program(name), source, destination]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
     return done.returncode, done.stderr
@@ -50,7 +50,7 @@ def test_copy_is_identical(name, size, tmp_path):
     assert destination.read_bytes() == binary(size)
 
 
-def test_larger_destination_is_cut_to_size(name, source, tmp_path):
+def test_a_larger_destination_is_truncated(name, source, tmp_path):
     destination = tmp_path / "destination"
     destination.write_bytes(binary(400_000))
     assert cp(name, source, destination) == (0, "")
@@ -67,7 +67,7 @@ def test_sparse_file_of_64_mib_and_a_byte_is_identical(name, tmp_path):
     assert filecmp.cmp(source, destination, shallow=False)
 
 
-def test_mode_of_a_new_file_is_the_source_s_less_the_umask(name, source, tmp_path):
+def test_the_mode_of_a_new_file_is_the_sources_less_the_umask(name, source, tmp_path):
     source.chmod(0o750)
     assert cp(name, source, tmp_path / "destination", umask=0o027) == (0, "")
     assert (tmp_path / "destination").stat().st_mode & 0o777 == 0o750
@@ -86,7 +86,7 @@ def test_copy_onto_itself_is_refused_and_loses_nothing(name, link, source, tmp_p
 
 
 @pytest.mark.parametrize("reason", ["Is a directory", "No such file or directory"])
-def test_bad_source_leaves_the_destination_alone(name, reason, source, tmp_path):
+def test_a_bad_source_does_not_change_the_destination(name, reason, source, tmp_path):
     bad = tmp_path / "bad"
     if reason == "Is a directory":
         bad.mkdir()
@@ -105,7 +105,7 @@ def test_full_device_is_reported(name, source):
 
 
 def test_full_disk_in_the_middle_is_reported(name, source, tmp_path):
-    """A limit on the file's size stands in for a full disk: the write is short, and the next one fails."""
+    """A limit on the file size simulates a full disk: a write is short, and the next one fails."""
     destination = tmp_path / "destination"
     limit = 200_001
     command = f"trap '' XFSZ; exec {program(name)} {source} {destination}"
@@ -120,14 +120,14 @@ def test_full_disk_in_the_middle_is_reported(name, source, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["/dev/null", SYS_FILE, "/proc/version"], ids=str)
-def test_source_without_a_true_size_is_read_to_its_end(name, file, tmp_path):
+def test_a_source_with_a_wrong_size_is_read_to_its_end(name, file, tmp_path):
     if not Path(file).exists():
         pytest.skip(f"{file} is not on this machine")
     assert cp(name, file, tmp_path / "destination") == (0, "")
     assert (tmp_path / "destination").read_bytes() == Path(file).read_bytes()
 
 
-def test_pipes_keep_the_order_of_what_passes(name, source):
+def test_data_through_pipes_stays_in_order(name, source):
     command = [program(name), "/dev/stdin", "/dev/stdout"]
     done = subprocess.run(command, input=binary(3_000_000), capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")

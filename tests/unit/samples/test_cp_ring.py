@@ -1,4 +1,4 @@
-"""What our cp on two processors does beyond the other: holes, links, and reading past the page cache."""
+"""07_cp_ring: holes, symbolic links, and reads with O_DIRECT."""
 
 import os
 import resource
@@ -10,14 +10,13 @@ from tests.unit.samples.programs import SYS_FILE, binary, program
 
 MIB = 1024**2
 SIZE = 9 * MIB + 5001
-#: Edits that make every part be taken for one that is not in the page cache, and the kernel refuse to read it
-#: past that, as some file systems do.
+#: Edits: treat every part as uncached; make the kernel refuse O_DIRECT reads, as some file systems do.
 DIRECT = ("return cached * 2 < pages;", "return cached <= pages;")
 REFUSED = ("copy->direct, lane->memory,", "copy->direct, lane->memory + 1,")
 
 
 def cp(source, destination, *edit, **options):
-    """Copy; return the exit status and what was written on standard error."""
+    """Copy; return the exit status and standard error."""
     command = [program("07_cp_ring", *edit), source, destination]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, **options)
     return done.returncode, done.stderr
@@ -28,7 +27,7 @@ def paths(tmp_path):
     return tmp_path / "source", tmp_path / "destination"
 
 
-@pytest.mark.parametrize("edit", [(), DIRECT], ids=["cached", "past the cache"])
+@pytest.mark.parametrize("edit", [(), DIRECT], ids=["cached", "direct"])
 @pytest.mark.parametrize(
     ("islands", "size"),
     [
@@ -50,33 +49,32 @@ def test_holes_stay_holes(edit, islands, size, paths):
     destination.write_bytes(b"what was there before" * 1000)
     assert cp(source, destination, *edit) == (0, "")
     assert destination.read_bytes() == source.read_bytes()
-    # st_blocks of a file just written may hold a little more than in the end: what was set aside for it.
+    # st_blocks of a file just written may include preallocated blocks.
     assert destination.stat().st_blocks * 512 <= sum(length for _, length in islands) + 64 * 1024 * len(
         islands
     )
 
 
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, MIB - 1, MIB, MIB + 1, 9 * MIB + 5001])
-@pytest.mark.parametrize("edits", [DIRECT, DIRECT + REFUSED], ids=["taken", "refused"])
-def test_copy_past_the_page_cache_is_identical(edits, size, paths):
-    """A read of whole blocks brings less at the end of a file, and where it is refused there is another."""
+@pytest.mark.parametrize("edits", [DIRECT, DIRECT + REFUSED], ids=["accepted", "refused"])
+def test_a_copy_by_o_direct_is_identical(edits, size, paths):
+    """The last read of whole blocks is short; a refused read is repeated without O_DIRECT."""
     paths[0].write_bytes(binary(size))
     assert cp(*paths, *edits) == (0, "")
     assert paths[1].read_bytes() == binary(size)
 
 
-@pytest.mark.parametrize("edits", [(), DIRECT], ids=["cached", "past the cache"])
+@pytest.mark.parametrize("edits", [(), DIRECT], ids=["cached", "direct"])
 @pytest.mark.parametrize("more", [1, 1000, 2 * MIB])
-def test_file_that_has_grown_is_copied_to_its_new_end(edits, more, paths):
-    """A read of whole blocks may then bring more than was known of."""
+def test_a_file_that_has_grown_is_copied_to_its_new_end(edits, more, paths):
+    """A read of whole blocks may then return more than the stated size."""
     paths[0].write_bytes(binary(SIZE))
     grown = ("? source.st_size :", f"? source.st_size - {more} :")
     assert cp(*paths, *grown, *edits) == (0, "")
     assert paths[1].read_bytes() == binary(SIZE)
 
 
-def test_what_is_not_in_memory_is_not_brought_there(paths):
-    """Nor is it read twice, once to look and once to copy."""
+def test_an_uncached_file_is_not_brought_into_the_page_cache(paths):
     evicted(paths[0])
     if resident(paths[0]):
         pytest.skip("this file system keeps its files in memory")
@@ -85,7 +83,7 @@ def test_what_is_not_in_memory_is_not_brought_there(paths):
     assert resident(paths[0]) < SIZE / 2
 
 
-def test_what_is_in_memory_is_taken_from_there(paths):
+def test_a_cached_file_is_not_read_by_o_direct(paths):
     paths[0].write_bytes(binary(SIZE))
     assert cp(*paths, "return cached * 2 < pages;", "return cached * 2 < pages && (abort(), true);") == (
         0,
@@ -107,7 +105,7 @@ def resident(path):
     return int(answer.stdout)
 
 
-def test_present_destination_keeps_its_mode_and_a_new_one_gets_no_set_id_bits(paths):
+def test_an_existing_destination_keeps_its_mode_and_a_new_one_gets_no_set_id_bits(paths):
     source, destination = paths
     source.write_bytes(b"source")
     source.chmod(0o4755)
@@ -118,7 +116,7 @@ def test_present_destination_keeps_its_mode_and_a_new_one_gets_no_set_id_bits(pa
     assert destination.stat().st_mode & 0o7777 == 0o640
 
 
-def test_link_to_a_file_is_followed_and_a_dangling_one_refused(paths, tmp_path):
+def test_a_symbolic_link_to_a_file_is_followed_and_a_dangling_one_refused(paths, tmp_path):
     source, destination = paths
     source.write_bytes(b"source")
     link = tmp_path / "link"
@@ -130,8 +128,8 @@ def test_link_to_a_file_is_followed_and_a_dangling_one_refused(paths, tmp_path):
     assert (link.is_symlink(), destination.read_bytes()) == (True, b"source")
 
 
-def test_what_was_written_before_an_error_stays(paths):
-    """As cp leaves it. A limit on the file's size stands in for a full disk."""
+def test_a_partial_copy_stays_after_an_error(paths):
+    """Like cp. A limit on the file size simulates a full disk."""
     source, destination = paths
     source.write_bytes(binary(3_000_000))
     done = subprocess.run(
@@ -145,7 +143,7 @@ def test_what_was_written_before_an_error_stays(paths):
     assert 0 < destination.stat().st_size <= MIB + 1
 
 
-def test_file_that_states_too_large_a_size_ends_where_its_reading_does(tmp_path):
+def test_the_copy_of_a_file_that_is_shorter_than_stated_has_its_real_size(tmp_path):
     if not SYS_FILE.exists():
         pytest.skip(f"{SYS_FILE} is not on this machine")
     destination = tmp_path / "destination"

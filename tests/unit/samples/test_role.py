@@ -1,4 +1,4 @@
-"""Which samples the role leaves out on a host, the reason it gives, and what it takes for installed."""
+"""Which samples the role leaves out and why, and when it builds again."""
 
 import importlib.util
 
@@ -11,7 +11,7 @@ LUAJIT = "luajit:\n  Installed: (none)\n  Candidate: 2.1\n"
 NO_LUAJIT = "luajit:\n  Installed: (none)\n  Candidate: (none)\n"
 LUA = "10_webserver_luajit"
 
-#: By name: the host's architecture, what apt-cache says, what is left out, and the note about that.
+#: By name: the host's architecture, apt-cache's output, the samples left out, and the note about them.
 CASES = {
     "all": ("x86_64", POLICY + LUAJIT, [], ""),
     "no package": ("x86_64", POLICY + NO_LUAJIT, [LUA], f", left out: {LUA} (not in the archive: luajit)"),
@@ -46,7 +46,7 @@ def test_a_sample_that_cannot_run_on_the_host_is_left_out_with_the_reason(case, 
 
 
 @pytest.mark.parametrize(("source", "sources"), [("upstream", ["upstream"]), ("all", ["ours", "upstream"])])
-def test_the_sources_asked_for_are_built_and_pinned(source, sources, role):
+def test_the_requested_sources_are_built_and_pinned(source, sources, role):
     plan = role.samples_plan(role.samples_for(CATALOG, source, "x86_64"), POLICY + LUAJIT, FOUND)
     assert {sample["source"] for sample in plan["chosen"]} == set(sources)
     assert plan["wanted"]["sources"] == {name: FOUND["pins"][name] for name in sources}
@@ -61,7 +61,7 @@ def test_the_sources_asked_for_are_built_and_pinned(source, sources, role):
         ({"pins": {"ours": {"digest": "23"}}}, False),
     ],
 )
-def test_what_is_installed_is_built_again_where_anything_differs(change, installed, role):
+def test_installed_samples_are_built_again_if_anything_differs(change, installed, role):
     choice = role.samples_for(CATALOG, "ours", "x86_64")
     plan = role.samples_plan(choice, POLICY + LUAJIT, FOUND)
     assert not plan["installed"]

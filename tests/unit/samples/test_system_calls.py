@@ -1,4 +1,4 @@
-"""What our samples claim, counted: the payload goes through io_uring, and by no plain system call."""
+"""Traces our samples: all data goes through io_uring, and none through plain system calls."""
 
 import re
 import shutil
@@ -12,17 +12,17 @@ import pytest
 
 from tests.unit.samples.programs import OURS, binary, program
 
-#: More than any buffer takes at once.
+#: Larger than any buffer.
 SIZE = 1_000_001
 
-#: The system calls by which bytes, and the connections that carry them, come and go without io_uring.
+#: The system calls that transfer data or accept connections without io_uring.
 PLAIN = (
     "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
     "sendfile", "splice", "copy_file_range", "recvfrom", "recvmsg", "sendto", "sendmsg", "accept", "accept4",
     "mmap",
 )  # fmt: skip
 
-#: In a trace, the call and the file or the kind of descriptor of each descriptor among its arguments.
+#: In a trace: the system call, and the file or kind of each descriptor among its arguments.
 CALL = re.compile(r"(\w+)\((.*)")
 DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
 
@@ -32,28 +32,28 @@ SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver
 
 
 class Trace:
-    """A program under strace, which tells nothing but the calls of interest."""
+    """A program under strace, which records only the system calls of interest."""
 
     def __init__(self, directory: Path, *arguments: Path | str, **options) -> None:
         if not shutil.which("strace"):
             pytest.skip("no strace: install strace")
         self._path = directory / "trace"
         calls = ",".join((*PLAIN, "io_uring_setup", "io_uring_enter"))
-        # The tracer in the background (-D): the child is the program, and gets its signals.
+        # -D runs the tracer in the background: our child is the program, and gets our signals.
         command = ["strace", "-D", "-f", "-y", "-q", "-s", "0", "-e", f"trace={calls}", "-o", self._path]
         self.process = subprocess.Popen([*command, *arguments], cwd=directory, **options)
 
     def counts(self, *payload: Path | str) -> Counter[str]:
-        """Count the calls of io_uring, and those plain ones that have to do with the payload.
+        """Count io_uring's system calls, and the plain ones that concern the payload.
 
         Args:
-            payload: files, by their paths, and kinds of descriptors, such as `socket`.
+            payload: paths of files, and kinds of descriptors, such as `socket`.
 
         """
         self.process.communicate(timeout=30)
         end = time.monotonic() + 10
         while not self._path.read_text().endswith("+++\n"):  # +++ exited with 0 +++
-            assert time.monotonic() < end, "strace does not tell the program's end"
+            assert time.monotonic() < end, "strace does not report the program's end"
             time.sleep(0.02)
         found = Counter()
         for line in self._path.read_text().splitlines():
@@ -62,14 +62,14 @@ class Trace:
                 continue
             kinds = [kind.split(":")[0] for kind in DESCRIPTOR.findall(call[2])]
             if call[1] == "mmap" and "PROT_NONE" in call[2]:
-                continue  # nothing can be read by it
+                continue  # such a mapping cannot be read
             if call[1].startswith("io_uring") or {*map(str, payload)} & {*kinds}:
                 found[call[1]] += 1
         return found
 
 
 def only_io_uring(found: Counter[str]) -> bool:
-    """Tell whether a ring was made and used, and no plain call was."""
+    """Return whether a ring was made and used, and no plain system call."""
     return found["io_uring_setup"] >= 1 and found["io_uring_enter"] >= 1 and len(found) == 2
 
 
@@ -82,20 +82,20 @@ def source(tmp_path):
 
 
 @pytest.mark.parametrize("name", CATS)
-def test_cat_reads_by_io_uring_alone(name, tmp_path, source):
+def test_cat_reads_only_by_io_uring(name, tmp_path, source):
     trace = Trace(tmp_path, program(name), source, stdout=subprocess.DEVNULL)
     found = trace.counts(source)
     assert only_io_uring(found), found
 
 
-def test_a_plain_cat_is_seen_to_be_one(tmp_path, source):
-    """The yardstick: a trace that showed nothing would prove nothing."""
+def test_the_trace_of_a_plain_cat_shows_its_system_calls(tmp_path, source):
+    """Proves that the traces of the other tests are not empty by mistake."""
     trace = Trace(tmp_path, program("01_regular_cat"), source, stdout=subprocess.DEVNULL)
     assert trace.counts(source).keys() == {"readv"}
 
 
 @pytest.mark.parametrize("name", CPS)
-def test_cp_reads_and_writes_by_io_uring_alone(name, tmp_path, source):
+def test_cp_reads_and_writes_only_by_io_uring(name, tmp_path, source):
     target = tmp_path / "target"
     found = Trace(tmp_path, program(name), source, target).counts(source, target)
     assert only_io_uring(found), found
@@ -103,7 +103,7 @@ def test_cp_reads_and_writes_by_io_uring_alone(name, tmp_path, source):
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_web_server_accepts_receives_reads_and_sends_by_io_uring_alone(name, tmp_path):
+def test_a_web_server_accepts_receives_reads_and_sends_only_by_io_uring(name, tmp_path):
     public = tmp_path / "public"
     public.mkdir()
     page = public / "page.txt"

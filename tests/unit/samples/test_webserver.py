@@ -1,4 +1,4 @@
-"""Our web server answers what is right, refuses what is wrong, and outlives every client."""
+"""Our HTTP/1.0 servers answer correctly, refuse invalid requests, and survive every client."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ import pytest
 from tests.unit.samples.programs import SAMPLES, binary, program
 from tests.unit.samples.servers import BROKEN, INDEX, LARGE, serving
 
-#: Connections that the server serves at once; the rest wait their turn.
-PLACES = 255
-#: The servers that speak HTTP/1.0 alone.
+#: Connections that the server serves at once; more have to wait.
+MAX_CONNECTIONS = 255
+#: The servers that support only HTTP/1.0.
 NAMES = ("05_webserver_liburing", "08_webserver_recv", "10_webserver_luajit")
 SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
 
@@ -46,7 +46,7 @@ def running(request, directory):
 
 @pytest.fixture
 def server(running):
-    """Give the server to a test; afterwards it must still be there, and answer."""
+    """Return the server; after the test it must still run and answer."""
     yield running
     assert running.process.poll() is None, "the server has died"
     assert running.get("/")[0] == 200
@@ -65,7 +65,7 @@ def server(running):
         ("/large.png", "image/png", binary(LARGE)),
     ],
 )
-def test_file_is_served_with_type_and_length(server, target, content_type, body):
+def test_a_file_is_served_with_its_type_and_length(server, target, content_type, body):
     status, headers, received = server.get(target)
     assert (status, headers["content-type"], headers["content-length"]) == (200, content_type, str(len(body)))
     assert received == body
@@ -82,7 +82,7 @@ def test_head_has_the_headers_of_get_and_no_body(server):
 @pytest.mark.parametrize(
     "target", ["/missing", "/sub", "/sub/missing", "/index.html/", "/pipe", "/link", "/" + "x" * 300]
 )
-def test_what_is_not_a_file_is_404_with_a_body(server, target):
+def test_a_target_that_is_no_file_is_404_with_a_body(server, target):
     status, headers, body = server.get(target)
     assert (status, headers["content-type"]) == (404, "text/html")
     assert len(body) == int(headers["content-length"]) > 0
@@ -106,11 +106,11 @@ def test_no_path_leads_out_of_public(server, target):
     assert (status, b"secret" in body) == (404, False)
 
 
-def test_named_pipe_holds_nobody_up(server):
+def test_a_named_pipe_does_not_block_the_server(server):
     before = time.monotonic()
     for _ in range(3):
         server.get("/pipe")
-    assert time.monotonic() - before < 2, "opening it waited for a writer, until the next tick of a second"
+    assert time.monotonic() - before < 2, "open() waited for a writer until the next alarm signal"
 
 
 def test_unreadable_file_is_403(server, directory):
@@ -132,26 +132,26 @@ def test_unreadable_file_is_403(server, directory):
     ],
     ids=lambda value: value[:32].decode() if isinstance(value, bytes) else str(value),
 )
-def test_wrong_request_is_answered_with_its_status(server, request_, status):
+def test_an_invalid_request_is_answered_with_the_right_status(server, request_, status):
     answered, headers, body = server.ask(request_)
     assert answered == status
     assert len(body) == int(headers["content-length"])
 
 
-def test_split_request_is_put_together(server):
+def test_a_request_in_several_segments_is_understood(server):
     assert server.ask(b"GE", b"T /index.h", b"tml HTTP/1.0\r", b"\n\r", b"\n")[2] == INDEX
 
 
-def test_bare_line_feeds_will_do(server):
+def test_bare_line_feeds_are_accepted(server):
     assert server.ask(b"GET / HTTP/1.0\n\n")[2] == INDEX
 
 
 @pytest.mark.parametrize("request_", [b"GET\r\n", b"\r\n", b"GET / HT", b"\x16\x03\x01"])
-def test_request_that_ends_in_the_middle_is_400(server, request_):
+def test_an_incomplete_request_is_400(server, request_):
     assert server.ask(request_, finish=True)[0] == 400
 
 
-def test_resets_leave_nothing_behind(server):
+def test_resets_leak_no_descriptors(server):
     large = b"GET /large.png HTTP/1.0\r\n\r\n"
     for request, first in ((b"", 0), (b"GET / HT", 0), (large, 0), (large, 1000)):
         for _ in range(20):
@@ -163,14 +163,14 @@ def test_resets_leave_nothing_behind(server):
     assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_many_connections_one_after_the_other_leave_nothing_behind(server):
+def test_many_consecutive_connections_leak_no_descriptors(server):
     for _ in range(200):
         assert server.get("/")[0] == 200
     assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_more_connections_than_places_are_all_served(server):
-    clients = [server.connect() for _ in range(PLACES + 45)]
+def test_more_connections_than_the_maximum_are_all_served(server):
+    clients = [server.connect() for _ in range(MAX_CONNECTIONS + 45)]
     for client in clients:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
     for client in clients:
@@ -180,7 +180,7 @@ def test_more_connections_than_places_are_all_served(server):
     assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
+def test_a_slow_reader_of_a_large_file_does_not_delay_the_others(server):
     with server.connect() as slow:
         slow.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
         for _ in range(20):
@@ -189,7 +189,7 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
     assert received.endswith(binary(LARGE))
 
 
-def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
+def test_a_client_that_sends_no_request_or_does_not_read_is_disconnected(directory):
     patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
     impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1")
     with (
@@ -208,7 +208,7 @@ def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_running_out_of_descriptors_is_overcome(name, directory):
+def test_it_recovers_from_running_out_of_descriptors(name, directory):
     with serving(directory, executable=program(name)) as server:
         assert server.starve("/") <= {b"200", b"500"}
         assert server.get("/")[0] == 200
@@ -217,7 +217,7 @@ def test_running_out_of_descriptors_is_overcome(name, directory):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_with_status_0_and_frees_the_port(number, directory):
     port = 0
-    for _ in range(10):  # a port freed late is taken now and then, not always
+    for _ in range(10):  # a port that is freed late is in use only sometimes
         with serving(directory, port) as server:
             port = server.port
             with server.connect():
@@ -225,7 +225,7 @@ def test_signal_ends_it_with_status_0_and_frees_the_port(number, directory):
                 assert server.process.wait(10) == 0
 
 
-def test_it_listens_on_loopback_alone(server):
+def test_it_listens_only_on_loopback(server):
     listening = [
         line.split()[1]
         for table in ("tcp", "tcp6")
@@ -235,7 +235,7 @@ def test_it_listens_on_loopback_alone(server):
     assert listening == [f"0100007F:{server.port:04X}"]
 
 
-def test_what_keeps_it_from_starting_is_said(directory, tmp_path, server):
+def test_a_failed_start_is_explained(directory, tmp_path, server):
     for arguments, where, message in [
         ([], tmp_path, "program: public: No such file or directory\n"),
         ([str(server.port)], directory, f"program: 127.0.0.1:{server.port}: Address already in use\n"),

@@ -1,6 +1,6 @@
-"""What concerns the web server in LuaJIT alone: its coroutines, its memory, and how it starts and ends.
+"""The web server in LuaJIT: its coroutines, its memory, and how it starts and ends.
 
-What it has in common with the one in C is tested together with that, in test_webserver.py.
+Its other features are tested in test_webserver.py together with the servers in C.
 """
 
 import os
@@ -25,7 +25,7 @@ def directory(tmp_path_factory):
     return directory
 
 
-def test_mistake_in_a_coroutine_costs_one_connection_alone(directory):
+def test_an_error_in_a_coroutine_ends_only_its_connection(directory):
     edit = (
         "local function serve(c)\n",
         "local function serve(c)\n    if math.random() < 0.5 then error('x') end\n",
@@ -45,7 +45,7 @@ def test_mistake_in_a_coroutine_costs_one_connection_alone(directory):
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def test_collector_takes_nothing_that_the_kernel_writes_to(directory):
+def test_the_garbage_collector_frees_no_memory_that_the_kernel_writes_to(directory):
     edit = ("    local caller = current\n", "    collectgarbage()\n    local caller = current\n")
     with serving(directory, executable=program(NAME, *edit)) as server:
         assert server.get("/large.png")[2] == binary(LARGE)
@@ -53,13 +53,13 @@ def test_collector_takes_nothing_that_the_kernel_writes_to(directory):
             assert server.get("/")[2] == INDEX
 
 
-def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(directory):
+def test_the_answer_ends_early_if_the_file_shrinks(directory):
     file = directory / "public" / "shrinking.png"
     file.write_bytes(binary(LARGE))
     with serving(directory, executable=program(NAME)) as server, server.connect() as client:
         client.sendall(b"GET /shrinking.png HTTP/1.0\r\n\r\n")
         received = client.recv(1000)
-        time.sleep(0.2)  # until the socket is full: most of the file is still to be read
+        time.sleep(0.2)  # until the socket's buffer is full, with most of the file still unread
         os.truncate(file, 1000)
         while piece := client.recv(1 << 16):
             received += piece
@@ -67,7 +67,7 @@ def test_file_that_shrinks_while_it_is_sent_ends_the_answer_early(directory):
         assert server.get("/")[2] == INDEX
 
 
-def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
+def test_a_client_that_sends_no_request_or_does_not_read_is_disconnected(directory):
     impatient = program(NAME, "local PATIENCE = 10", "local PATIENCE = 0")
     with (
         serving(directory, executable=impatient) as server,
@@ -89,7 +89,7 @@ def test_interrupt_ends_it_with_status_0(directory):
         assert server.process.wait(10) == 0
 
 
-def test_what_keeps_it_from_starting_is_said(directory, tmp_path):
+def test_a_failed_start_is_explained(directory, tmp_path):
     with serving(directory, executable=program(NAME)) as server:
         for arguments, where, message in [
             ([], tmp_path, "program: public: No such file or directory\n"),
@@ -108,7 +108,7 @@ def test_other_processors_are_refused(directory):
     elsewhere = program(NAME, 'ffi.arch ~= "x64"', 'ffi.arch == "x64"')
     done = subprocess.run([elsewhere, "0"], cwd=directory, capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("program: for x86-64 alone: ")
+    assert done.stderr.startswith("program: only for x86-64: ")
 
 
 def test_memory_does_not_grow(directory):

@@ -1,7 +1,7 @@
-"""The server with everything on the ring: HTTP/1.1 by the book, no client ends it, nothing of it grows.
+"""09_webserver_ring: it follows HTTP/1.1, survives every client, and does not leak.
 
-Everything is tried with the set of operations of Linux 5.6 and with the modern one, and that with sockets as
-slots of the ring's table (6.15) and without.
+All tests run with the set of operations for Linux 5.6 and with the modern set, the latter with direct
+descriptors (6.15) and without.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from tests.unit.samples.servers import BROKEN, INDEX, Server, serving
 SIZE = 8 * 1024**2 + 1
 HUGE = 64 * 1024**2
 NAME = "09_webserver_ring"
-#: An edit of the sources and options, by mode.
+#: By mode: an edit of the sources, and options.
 MODES = {
     "modern": ((), ()),
     "6.0": (("#define OPERATION_OF_6_15 60 ", "#define OPERATION_OF_6_15 255 "), ()),
     "5.6": ((), ("-5",)),
 }
-#: Connections that one ring serves at once, as its ring.h says.
-PLACES = 1536
+#: Connections that one ring serves at once, as in ring.h.
+MAX_CONNECTIONS = 1536
 
 
 @pytest.fixture(scope="module")
@@ -64,27 +64,27 @@ def serve(directory, mode, *edit):
 @pytest.fixture(scope="module", params=MODES)
 def running(request, directory):
     with serve(directory, request.param) as server:
-        server.get("/missing")  # which leaves no file open, as others do for a second
+        server.get("/missing")  # an existing file would stay open for a second
         server.idle_descriptors = server.descriptors()
         yield server
 
 
 @pytest.fixture
 def server(running):
-    """Give the server to a test; afterwards it must still be there, and answer."""
+    """Return the server; after the test it must still run and answer."""
     yield running
     assert running.process.poll() is None, "the server has died"
     assert running.get("/")[0] == 200
 
 
 def ask(server: Server, target: str, *fields: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    """Ask by HTTP/1.1 on a connection that ends with the answer; return status, headers and body."""
+    """Send a request by HTTP/1.1 with `Connection: close`; return status, headers and body."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *fields]
     return server.ask("\r\n".join([*lines, "", ""]).encode())
 
 
 def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, bytes]]:
-    """Read so many answers from one connection, by their lengths; return (head, body) of each."""
+    """Read `count` answers from one connection by their lengths; return (head, body) of each."""
     answers, rest = [], b""
     while len(answers) < count:
         while b"\r\n\r\n" not in rest:
@@ -101,7 +101,7 @@ def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, bytes]]
     return answers
 
 
-# ---- what HTTP asks for ----------------------------------------------------------------------------------
+# ---- valid requests --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, bytes]]
         ("/large.png", "image/png", binary(SIZE)),
     ],
 )
-def test_file_is_served_with_type_and_length(server, target, content_type, body):
+def test_a_file_is_served_with_its_type_and_length(server, target, content_type, body):
     for status, headers, received in (ask(server, target), server.get(target)):
         assert (status, headers["content-type"], headers["content-length"]) == (
             200,
@@ -131,7 +131,7 @@ def test_file_is_served_with_type_and_length(server, target, content_type, body)
         assert received == body
 
 
-def test_directory_is_redirected_to_its_address_and_nowhere_else(server):
+def test_a_directory_is_redirected_to_its_path_with_a_slash(server):
     status, headers, _ = ask(server, "//sub%20folder?query")
     assert (status, headers["location"]) == (301, "/sub%20folder/")
 
@@ -146,7 +146,7 @@ def test_head_has_the_headers_of_get_and_no_body(server):
     assert int(headers["content-length"]) > 0
 
 
-def test_connection_is_kept_and_pipelined_requests_are_answered_in_order(server):
+def test_a_connection_stays_open_and_pipelined_requests_are_answered_in_order(server):
     requests = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"HEAD /missing HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
@@ -160,7 +160,7 @@ def test_connection_is_kept_and_pipelined_requests_are_answered_in_order(server)
         head = client.recv(4096)
         assert head.startswith(b"HTTP/1.1 404")
         assert b"\r\nConnection: keep-alive\r\n" in head
-        client.sendall(requests[0][:-1])  # split, after others
+        client.sendall(requests[0][:-1])  # a split request after complete ones
         time.sleep(0.05)
         client.sendall(requests[0][-1:] + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answers = read_answers(client, 2)
@@ -170,8 +170,8 @@ def test_connection_is_kept_and_pipelined_requests_are_answered_in_order(server)
         assert client.recv(1) == b""
 
 
-def test_client_that_asks_for_far_more_than_it_reads_gets_all_of_it(server):
-    """What it sends meanwhile, more than any buffer holds, has to wait without being lost."""
+def test_a_client_that_pipelines_far_more_than_it_reads_gets_all_answers(server):
+    """Its requests, more than any buffer can hold, must wait without being lost."""
     count = 4000
     request = b"GET /unknown.xyz HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 500 + b"\r\n\r\n"
     with server.connect() as client:
@@ -189,7 +189,7 @@ def test_client_that_asks_for_far_more_than_it_reads_gets_all_of_it(server):
     assert received.split(b"\r\n\r\n", 1)[1].startswith(binary(SIZE))
 
 
-def test_clients_that_fill_every_buffer_starve_nobody(server):
+def test_clients_that_fill_every_buffer_do_not_block_the_others(server):
     with contextlib.ExitStack() as stack:
         for _ in range(40):
             greedy = stack.enter_context(server.connect())
@@ -199,7 +199,7 @@ def test_clients_that_fill_every_buffer_starve_nobody(server):
         assert server.get("/")[2] == INDEX
 
 
-def test_byte_by_byte_is_the_same_request(server):
+def test_a_request_sent_byte_by_byte_is_understood(server):
     request = b"GET /unknown.xyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with server.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -228,7 +228,7 @@ def test_byte_by_byte_is_the_same_request(server):
         ("lines=1-2", 200, 0, 100_000),
     ],
 )
-def test_single_range_is_sent_and_any_other_ignored(server, value, status, first, last):
+def test_a_single_range_is_sent_and_others_are_ignored(server, value, status, first, last):
     answered, headers, body = ask(server, "/block.js", f"Range: {value}")
     assert answered == status
     if status == 416:
@@ -244,7 +244,7 @@ def test_range_of_a_large_file(server):
     assert (headers["content-range"], body) == (f"bytes 1000-5000000/{SIZE}", binary(SIZE)[1000:5_000_001])
 
 
-def test_what_the_client_has_is_not_sent_again(server):
+def test_conditional_requests_are_answered_by_the_validators(server):
     _, headers, _ = ask(server, "/")
     tag, date = headers["etag"], headers["last-modified"]
     time_ = parsedate_to_datetime(date).timestamp()
@@ -268,7 +268,7 @@ def test_what_the_client_has_is_not_sent_again(server):
         assert body == {200: INDEX, 206: INDEX[1:3], 304: b""}[status], fields
 
 
-# ---- what it refuses -------------------------------------------------------------------------------------
+# ---- refused requests ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -294,26 +294,26 @@ def test_what_the_client_has_is_not_sent_again(server):
     ],
     ids=lambda value: value[:48].decode() if isinstance(value, bytes) else str(value),
 )
-def test_wrong_request_is_answered_with_its_status(server, request_, status):
+def test_an_invalid_request_is_answered_with_the_right_status(server, request_, status):
     answered, headers, body = server.ask(request_)
     assert (answered, headers["connection"]) == (status, "close")
     assert len(body) == int(headers["content-length"]) > 0
     assert headers.get("allow") == ("GET, HEAD" if status == 405 else None)
 
 
-def test_empty_line_before_a_request_is_ignored(server):
+def test_an_empty_line_before_a_request_is_ignored(server):
     assert server.ask(b"\r\nGET / HTTP/1.0\r\n\r\n")[2] == INDEX
 
 
 @pytest.mark.parametrize("request_", [b"GET\r\n", b"\r\n", b"GET / HT", b"\x16\x03\x01"])
-def test_request_that_ends_in_the_middle_is_400(server, request_):
+def test_an_incomplete_request_is_400(server, request_):
     assert server.ask(request_, finish=True)[0] == 400
 
 
 @pytest.mark.parametrize(
     "target", ["/missing", "/sub%20folder/missing", "/index.html/", "/pipe", "/" + "x" * 300]
 )
-def test_what_is_not_a_file_is_404_and_keeps_the_connection(server, target):
+def test_a_target_that_is_no_file_is_404_and_the_connection_stays_open(server, target):
     with server.connect() as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         (head, _), (_, body) = read_answers(client, 2)
@@ -341,10 +341,10 @@ def test_no_path_leads_out_of_public(server, target):
     assert (status, b"secret" in body, b"root:" in body) == (404, False, False)
 
 
-def test_devices_and_pipes_hold_nobody_up(server, directory):
+def test_devices_and_pipes_do_not_block_the_server(server, directory):
     device = directory / "public" / "device"
     with contextlib.suppress(PermissionError):
-        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # zeros without an end
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # like /dev/zero
     before = time.monotonic()
     for target in ("/pipe", "/device") * 3:
         assert ask(server, target)[0] == 404
@@ -353,7 +353,7 @@ def test_devices_and_pipes_hold_nobody_up(server, directory):
 
 
 def test_unreadable_file_is_403(directory):
-    """Root may read every file: the server is run as nobody."""
+    """Root may read every file, so the server runs as nobody."""
     unreadable = directory / "public" / "unreadable"
     unreadable.touch(mode=0)
     executable = program(NAME)
@@ -370,16 +370,16 @@ def test_unreadable_file_is_403(directory):
         assert ask(server, "/")[0] == 200
 
 
-# ---- what clients do to it -------------------------------------------------------------------------------
+# ---- difficult clients -----------------------------------------------------------------------------------
 
 
 def reset(client: socket.socket) -> None:
-    """Close a connection the hard way."""
+    """Close a connection with a reset (RST)."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
 
 
-def test_resets_leave_nothing_behind(server):
+def test_resets_leak_no_descriptors(server):
     for request in (
         b"",
         b"GET / HT",
@@ -392,11 +392,11 @@ def test_resets_leave_nothing_behind(server):
             if request and number % 2:
                 time.sleep(0.005)
             reset(client)
-    assert descriptors_left(server)
+    assert no_descriptor_leaked(server)
 
 
-def descriptors_left(server: Server) -> bool:
-    """Tell whether no more descriptors are open than at the start; files stay open for a second or two."""
+def no_descriptor_leaked(server: Server) -> bool:
+    """Return whether no more descriptors are open than at the start; files stay open up to two seconds."""
     end = time.monotonic() + 5
     while server.descriptors() > server.idle_descriptors and time.monotonic() < end:
         time.sleep(0.1)
@@ -404,13 +404,13 @@ def descriptors_left(server: Server) -> bool:
 
 
 def is_established(server: Server, client: socket.socket) -> bool:
-    """Tell whether the server has its end of a connection open still."""
+    """Return whether the server's end of a connection is still open."""
     ends = [f"0100007F:{port:04X}" for port in (server.port, client.getsockname()[1])]
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     return any(line[1:3] == ends and line[3] == "01" for line in table)
 
 
-def test_nothing_grows_over_many_requests(server):
+def test_many_requests_leak_no_memory_and_no_descriptors(server):
     def load(count: int) -> None:
         request = (
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /block.js HTTP/1.1\r\nHost: x\r\nRange: bytes=9-20\r\n\r\n"
@@ -425,10 +425,10 @@ def test_nothing_grows_over_many_requests(server):
     before = server.memory()
     load(20_000)
     assert server.memory() - before < 512 * 1024
-    assert descriptors_left(server)
+    assert no_descriptor_leaked(server)
 
 
-def test_contents_that_are_kept_are_given_back(server, directory):
+def test_cached_contents_are_freed(server, directory):
     before = server.memory()
     files = [directory / "public" / f"{number}.bin" for number in range(40)]
     for file in files:
@@ -436,16 +436,16 @@ def test_contents_that_are_kept_are_given_back(server, directory):
         os.truncate(file, 1024**2)
         assert len(ask(server, f"/{file.name}")[2]) == 1024**2
         file.unlink()
-    assert descriptors_left(server)  # they are closed
+    assert no_descriptor_leaked(server)  # they are closed
     assert server.memory() - before < 8 * 1024**2
 
 
-def test_many_connections_one_after_the_other_leave_nothing_behind(server):
+def test_many_consecutive_connections_leak_nothing(server):
     before = server.memory()
     for _ in range(500):
         assert server.get("/")[0] == 200
     assert server.memory() - before < 512 * 1024
-    assert descriptors_left(server)
+    assert no_descriptor_leaked(server)
 
 
 def test_500_connections_at_once_are_all_served(server):
@@ -457,14 +457,14 @@ def test_500_connections_at_once_are_all_served(server):
             assert read_answers(client, 1)[0][1] == binary(100_001)
 
 
-def test_more_connections_than_places_wait_their_turn(server):
+def test_more_connections_than_the_maximum_are_all_served(server):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < PLACES + 300:
+    if hard < MAX_CONNECTIONS + 300:
         pytest.skip(f"no more than {hard} descriptors are allowed here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))
     try:
         with contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(server.connect()) for _ in range(PLACES + 100)]
+            clients = [stack.enter_context(server.connect()) for _ in range(MAX_CONNECTIONS + 100)]
             for client in clients:
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             for client in clients:
@@ -475,7 +475,7 @@ def test_more_connections_than_places_wait_their_turn(server):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
+def test_a_slow_reader_of_a_large_file_does_not_delay_the_others(server):
     with server.connect() as slow:
         slow.sendall(b"GET /large.png HTTP/1.0\r\n\r\n")
         for _ in range(20):
@@ -484,7 +484,7 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
     assert received.endswith(binary(SIZE))
 
 
-def test_file_of_64_mib_comes_whole(server, directory):
+def test_a_file_of_64_mib_is_sent_completely(server, directory):
     path = directory / "public" / "huge.bin"
     with path.open("wb") as file:
         for number in range(HUGE // 2**20):
@@ -496,7 +496,7 @@ def test_file_of_64_mib_comes_whole(server, directory):
     path.unlink()
 
 
-def test_file_that_shrinks_ends_the_connection_early(server, directory):
+def test_the_connection_ends_early_if_the_file_shrinks(server, directory):
     path = directory / "public" / "shrinking.bin"
     path.write_bytes(binary(SIZE))
     with server.connect() as client:
@@ -505,12 +505,12 @@ def test_file_that_shrinks_ends_the_connection_early(server, directory):
         os.truncate(path, 10)
         received = b"".join(iter(lambda: client.recv(1 << 16), b""))
     assert len(received) < SIZE
-    assert b"HTTP/1.1 200" not in received, "the next answer would be taken for the rest of the file"
+    assert b"HTTP/1.1 200" not in received, "the client would take the next answer as the rest of the file"
     time.sleep(1.1)
     assert ask(server, "/shrinking.bin")[2] == binary(SIZE)[:10]
 
 
-def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, directory):
+def test_a_replaced_file_is_served_anew_after_a_second(server, directory):
     path, new = directory / "public" / "replaced.html", directory / "public" / "new.html"
     path.write_bytes(b"old")
     tag = ask(server, "/replaced.html")[1]["etag"]
@@ -523,7 +523,7 @@ def test_file_that_is_replaced_is_the_old_one_or_the_new_one(server, directory):
     assert headers["etag"] != tag
 
 
-def test_file_that_appears_is_there_at_once(server, directory):
+def test_a_new_file_is_served_at_once(server, directory):
     path = directory / "public" / "late.html"
     assert ask(server, "/late.html")[0] == 404
     path.write_bytes(b"late")
@@ -532,7 +532,7 @@ def test_file_that_appears_is_there_at_once(server, directory):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_clients_that_dawdle_lose_their_places(mode, directory):
+def test_slow_clients_are_disconnected(mode, directory):
     def impatient(what: str) -> tuple[str, str]:
         source = (SAMPLES / NAME / "connection.c").read_text()
         line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
@@ -553,7 +553,7 @@ def test_clients_that_dawdle_lose_their_places(mode, directory):
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(2.2)
-        assert not is_established(server, deaf), "what it has not taken is still waited for"
+        assert not is_established(server, deaf), "the server still waits for the client to read"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
         serve(directory, mode, *impatient("IDLE")) as server,
@@ -565,7 +565,7 @@ def test_clients_that_dawdle_lose_their_places(mode, directory):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_running_out_of_descriptors_is_overcome(mode, directory):
+def test_it_recovers_from_running_out_of_descriptors(mode, directory):
     with serve(directory, mode) as server:
         assert server.starve("/block.js") <= {b"200", b"503"}
         time.sleep(1.1)
@@ -577,7 +577,7 @@ def test_running_out_of_descriptors_is_overcome(mode, directory):
 
 @pytest.mark.parametrize("options", [(), ("-5",), ("-r", "2")], ids=["modern", "5.6", "two rings"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_lets_what_has_begun_come_to_its_end(number, options, directory):
+def test_on_a_signal_it_finishes_answers_and_closes_idle_connections(number, options, directory):
     with serving(directory, executable=program(NAME), options=options) as server:
         busy, waiting = server.connect(), server.connect()
         busy.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -585,7 +585,7 @@ def test_signal_lets_what_has_begun_come_to_its_end(number, options, directory):
         waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_answers(waiting, 1)
         server.process.send_signal(number)
-        assert waiting.recv(1) == b"", "nothing was asked: it is closed"
+        assert waiting.recv(1) == b"", "an idle connection must be closed"
         received += b"".join(iter(lambda: busy.recv(1 << 16), b""))
         assert received.endswith(binary(SIZE))
         assert server.process.wait(10) == 0
@@ -606,14 +606,14 @@ def test_two_rings_share_the_connections(directory):
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
         assert len(children) == 2
         os.kill(int(children[0]), signal.SIGKILL)
-        assert server.process.wait(10) == 1, "a ring that dies is not hidden"
+        assert server.process.wait(10) == 1, "the exit status must report a ring that died"
         for child in children:
             assert not Path(f"/proc/{child}").exists()
-        server.process.returncode = 0  # what serving() asks for: here it has just been shown why not
+        server.process.returncode = 0  # serving() requires 0, but status 1 is right here
 
 
 def is_running(process: str) -> bool:
-    """Tell whether a process runs: a dead one that nobody has waited for has no command line any more."""
+    """Return whether a process runs; a zombie has an empty command line."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{process}/cmdline").read_bytes() != b""
     return False
@@ -634,10 +634,10 @@ def test_rings_do_not_outlive_the_process_that_made_them(directory):
         while any(map(is_running, children)) and time.monotonic() < end:
             time.sleep(0.05)
         assert not any(map(is_running, children))
-        server.process.returncode = 0  # what serving() asks for
+        server.process.returncode = 0  # serving() requires 0, but the server was killed
 
 
-def test_what_keeps_it_from_starting_is_said(directory, tmp_path, server):
+def test_a_failed_start_is_explained(directory, tmp_path, server):
     for arguments, where, message in [
         ([], tmp_path, "program: public: No such file or directory\n"),
         ([str(server.port)], directory, f"program: 127.0.0.1:{server.port}: Address already in use\n"),

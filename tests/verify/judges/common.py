@@ -14,10 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-#: Seconds after which a program that hangs is killed. Under emulation the start alone may take one second.
+#: Seconds after which a program that hangs is killed. Under emulation its start alone may take a second.
 TIMEOUT = 15
 
-#: Seconds for the largest input: the case is skipped if it is predicted to take longer than the first, and the
+#: Seconds after which a program that hangs is killed. Under emulation the mere start may take a second.
 #: program is killed after the second.
 PACE_LIMIT = 20
 LONG_TIMEOUT = 120
