@@ -1,4 +1,4 @@
-"""The results as a chart, drawn by gnuplot: the ratio to the reference, case by case."""
+"""A chart of the results, drawn by gnuplot: the ratios to the reference, by case."""
 
 import subprocess
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.rounds import Result, summary
 
-#: Pixels of one panel, and how many stand side by side.
+#: Pixels of one panel, and number of panels side by side.
 WIDTH, HEIGHT, COLUMNS = 720, 360, 2
 
-#: A contender has the same colour in all panels: Paul Tol's muted scheme, told apart by the colour-blind too.
+#: A contender has the same colour in all panels. Paul Tol's muted scheme, for the colour-blind too.
 COLOURS = [
     *("#332288", "#88ccee", "#44aa99", "#117733", "#999933"),
     *("#ddcc77", "#cc6677", "#882255", "#aa4499", "#888888"),
@@ -17,14 +17,14 @@ COLOURS = [
 
 
 def draw(results: list[Result], file: Path) -> None:
-    """Draw an SVG with a panel for each title. Raises BenchError when gnuplot refuses."""
+    """Draw an SVG with a panel for each title. Raises BenchError when gnuplot fails."""
     answer = subprocess.run(["gnuplot"], input=script(results, file), capture_output=True, text=True)
     if answer.returncode:
         raise BenchError(f"gnuplot: {answer.stderr.strip()[-300:]}")
 
 
 def script(results: list[Result], file: Path) -> str:
-    """Write what gnuplot is to do."""
+    """Return the gnuplot script."""
     titles = list(dict.fromkeys(result.case.title for result in results))
     columns = min(COLUMNS, len(titles))
     lines = -(-len(titles) // columns)
@@ -53,7 +53,7 @@ def script(results: list[Result], file: Path) -> str:
 
 
 def _panel(block: str, results: list[Result], colours: dict[str, str]) -> list[str]:
-    """Write one panel: a cluster a case, a bar a contender, a line where the reference stands."""
+    """Return one panel: a cluster per case, a bar per contender, a line for the reference."""
     case = results[0].case
     names = list(dict.fromkeys(name for result in results for name in result.case.contenders))
     others = [name for name in names if name != case.reference]
@@ -82,5 +82,5 @@ def _panel(block: str, results: list[Result], colours: dict[str, str]) -> list[s
 
 
 def _quoted(text: str, mark: str = "'") -> str:
-    """Quote for gnuplot; in double quotes a backslash keeps its meaning."""
+    r"""Quote for gnuplot; within double quotes gnuplot interprets backslashes, such as \n."""
     return mark + text.replace("'", "''") + mark if mark == "'" else mark + text + mark

@@ -1,4 +1,4 @@
-"""Measure what emulates a lab machine's processor, side by side, by the work of a provisioning.
+"""Compare settings for the emulation of a lab machine's processor, by typical work of a provisioning.
 
 Usage: python -m bench.emulation [--suite bookworm] [--rounds 3]
 """
@@ -23,13 +23,13 @@ from lab.errors import LabError
 
 NAME = "bench-emulation"
 REFERENCE = "max, 512 MiB"
-#: The processor and the MiB for translated code, by the name in the table.
+#: By the name in the table: the processor, and the MiB for translated code.
 CONTENDERS = {
     REFERENCE: ("max,-cx16", 512),
     "max, 256 MiB": ("max,-cx16", 256),
     "qemu64, 256 MiB": ("qemu64,-cx16", 256),
 }
-#: Shell lines, in their order.
+#: Shell commands, in this order.
 JOBS = {
     "apt-get update": "sudo apt-get update -q",
     "apt-get install gcc": "sudo apt-get install -y -q --no-install-recommends gcc libc6-dev",
@@ -37,15 +37,15 @@ JOBS = {
     "for i in 1 2 3 4 5 6 7 8; do cc -O2 a.c; done",
 }
 START, REBOOT = "power-on to ssh", "three reboots"
-#: Seconds for one of them.
+#: Seconds for one reboot.
 PATIENCE = 300
 
 
 def main() -> int:
-    """Measure, print a table a job, and return an exit status."""
-    parser = argparse.ArgumentParser(description="Measure what emulates a lab machine's processor.")
+    """Measure, print a table per job, and return an exit status."""
+    parser = argparse.ArgumentParser(description="Compare settings for the emulation of a lab machine.")
     parser.add_argument("--suite", help="the machine's release (default: this computer's)")
-    parser.add_argument("--rounds", type=int, default=3, help="kept of each (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="after the warm-up (default: %(default)s)")
     arguments = parser.parse_args()
     turns = {name: functools.partial(turn, name, arguments.suite) for name in CONTENDERS}
     case = Case("emulation", "all jobs", REFERENCE, "time", turns)
@@ -56,10 +56,10 @@ def main() -> int:
 
 
 def turn(name: str, suite: str | None) -> Figures:
-    """Run every job once in a machine made for it.
+    """Run every job once in a new machine.
 
     Returns:
-        By the job's name the seconds that it took, and with ` cpu` behind it those of QEMU's processor time.
+        By the job's name the elapsed seconds, and by the name with ` cpu` QEMU's processor time in seconds.
 
     """
     processor, translations = CONTENDERS[name]
@@ -90,19 +90,19 @@ def turn(name: str, suite: str | None) -> Figures:
 
 @contextlib.contextmanager
 def timed(figures: Figures, job: str) -> Iterator[None]:
-    """Add a job's figures."""
+    """Measure a job and add its figures."""
     before, start = used(), time.perf_counter()
     yield
     figures[job], figures[f"{job} cpu"] = time.perf_counter() - start, used() - before
 
 
 def used() -> float:
-    """Return the processor time of the machine's QEMU so far, in seconds."""
+    """Return the processor time that the machine's QEMU has used, in seconds."""
     return cpu_time(Path("/proc", str(state.load(machine.get(NAME).directory).process.pid)))
 
 
 def run(found: machine.Machine, line: str) -> str:
-    """Run a shell line in the machine and return what it printed. Raises BenchError when it fails."""
+    """Run a shell command in the machine and return its output. Raises BenchError when it fails."""
     command = access.ssh(found.directory, NAME, line)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -111,7 +111,7 @@ def run(found: machine.Machine, line: str) -> str:
 
 
 def reboot(found: machine.Machine) -> None:
-    """Reboot the machine and wait for another boot. Raises BenchError when it does not come back."""
+    """Reboot the machine and wait until it is up. Raises BenchError when it does not come back."""
     ask = "cat /proc/sys/kernel/random/boot_id"
     before, until = run(found, ask), time.monotonic() + PATIENCE
     run(found, "sudo systemctl --no-block reboot")
@@ -124,7 +124,7 @@ def reboot(found: machine.Machine) -> None:
 
 
 def part(result: Result, job: str) -> Result:
-    """Return the figures of one job as a result of its own."""
+    """Return the figures of one job as a separate result."""
     turns: dict[str, Callable[[], Figures]] = result.case.contenders
     rounds = {
         name: [{"time": one[job], "cpu": one[f"{job} cpu"]} for one in found]

@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """A contender, or a tool that measures, did not do what it should; the text says which and why."""
+    """A contender or a measuring tool failed; the text says which and why."""

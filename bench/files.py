@@ -1,4 +1,4 @@
-"""The cases of cat and cp: one large file, and many small ones; in the page cache, and not."""
+"""The cases of cat and cp: one large file or many small ones, cached or not."""
 
 import functools
 import hashlib
@@ -21,20 +21,20 @@ LARGE = 512 * MIB
 SMALL = MIB
 SMALL_COUNT = 256
 
-#: Of how many runs a turn takes the median: one alone is over too soon to tell much.
+#: A turn takes the median of so many runs, because a single run is short.
 RUNS = 3
 
-#: Seconds.
+#: Seconds after which a run is killed.
 RUN_TIME = 60
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a copier has to do.
+    """The task of a copier.
 
-    size, count: bytes of a file, and how many there are
-    cold: put them out of the page cache before each run
-    output: `null` (/dev/null), `pipe` (to another cat), `file`, or `argument` (a file, by name, as for cp)
+    size, count: bytes per file, and number of files
+    cold: remove them from the page cache before each run
+    output: `null` (/dev/null), `pipe` (to another cat), `file`, or `argument` (a file name, as for cp)
     """
 
     size: int
@@ -44,13 +44,13 @@ class Work:
 
 
 def cases(programs: list[Program], directory: Path) -> Iterator[Case]:
-    """Give the cases. directory: on a disk, with place for the files, which are made when they are needed."""
-    place = directory / "files"
-    place.mkdir()
-    processes.give(place)
+    """Yield the cases. directory: on a disk, with enough space for the files, which are made on demand."""
+    scratch = directory / "files"
+    scratch.mkdir()
+    processes.give(scratch)
     cats = {"cat": ["cat"]} | _of(programs, "cat", LARGE)
     cats_of_small = {"cat": ["cat"]} | _of(programs, "cat", SMALL)
-    # cp may let the kernel copy, or even share the blocks; with the option it reads and writes.
+    # cp lets the kernel copy, or even share the blocks; with --reflink=never it reads and writes.
     cps = {"cp": ["cp"], "cp --reflink=never": ["cp", "--reflink=never"]} | _of(programs, "cp", LARGE)
     for title, label, commands, work in (
         ("cat", "512 MiB, warm", cats, Work(LARGE, 1, False, "null")),
@@ -62,17 +62,17 @@ def cases(programs: list[Program], directory: Path) -> Iterator[Case]:
         ("cp", "512 MiB, cold", cps, Work(LARGE, 1, True, "argument")),
     ):
         turns: dict[str, Callable[[], Figures]] = {
-            name: functools.partial(turn, command, work, place) for name, command in commands.items()
+            name: functools.partial(turn, command, work, scratch) for name, command in commands.items()
         }
         yield Case(title, label, next(iter(commands)), "time", turns)
 
 
 @functools.cache
 def inputs(directory: Path, size: int, count: int) -> tuple[Path, ...]:
-    """Write files of random bytes, once; return them.
+    """Write files of random bytes once, and return them.
 
     Raises:
-        BenchError: there is not enough space, also for the copy.
+        BenchError: there is not enough space for them and a copy.
 
     """
     wanted = 3 * size * count
@@ -84,13 +84,13 @@ def inputs(directory: Path, size: int, count: int) -> tuple[Path, ...]:
             for _ in range(size // MIB):
                 file.write(os.urandom(MIB))
             file.flush()
-            os.fsync(file.fileno())  # the page cache gives up only what the disk has
-        processes.give(path)  # whether a file is in the page cache the kernel tells its owner alone
+            os.fsync(file.fileno())  # dirty pages could not be removed from the page cache
+        processes.give(path)  # the kernel tells only the owner whether a file is cached
     return paths
 
 
 def _of(programs: list[Program], contract: str, size: int) -> dict[str, list[str]]:
-    """Choose the samples of a contract that are right for a file of this size."""
+    """Return the samples of a contract that copy a file of this size correctly."""
     return {
         program.name: [str(program.path)]
         for program in programs
@@ -100,7 +100,7 @@ def _of(programs: list[Program], contract: str, size: int) -> dict[str, list[str
 
 @functools.cache
 def check(command: tuple[str, ...], files: tuple[Path, ...], copies: bool, directory: Path) -> None:
-    """See once that a program gives the right bytes; raises BenchError."""
+    """Check once that a program's output is correct. Raises BenchError."""
     expected = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -140,7 +140,7 @@ def turn(command: list[str], work: Work, directory: Path) -> Figures:
     """Run a program RUNS times.
 
     Returns:
-        `time`: the median of the runs, from start to end; `cpu`: that run's processor time. Both in seconds.
+        `time`: the median of the elapsed times; `cpu`: that run's processor time. Both in seconds.
 
     Raises:
         BenchError: its output is wrong, or it failed.
@@ -174,13 +174,13 @@ def run(command: list[str], work: Work, files: tuple[Path, ...], directory: Path
         limit = threading.Timer(RUN_TIME, process.kill)
         limit.start()
         try:
-            # Not Popen.wait() with a limit, which looks only every so many milliseconds.
+            # Not Popen.wait() with a timeout, which polls and is too coarse.
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
             limit.cancel()
-            if process.returncode is None:  # we are interrupted
+            if process.returncode is None:  # we were interrupted
                 process.kill()
                 process.wait()
             if reader:
@@ -197,10 +197,10 @@ def run(command: list[str], work: Work, files: tuple[Path, ...], directory: Path
 
 
 def evict(paths: tuple[Path, ...]) -> None:
-    """Put files out of the page cache, and see that they are gone. Needs no rights, and leaves all others in.
+    """Remove only these files from the page cache, without root, and check that they are gone.
 
     Raises:
-        BenchError: the file system keeps them in memory, as tmpfs does.
+        BenchError: the file system keeps its files in memory, like tmpfs.
 
     """
     for path in paths:

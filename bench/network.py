@@ -1,4 +1,4 @@
-"""A network of our own: the servers under test listen where nobody else can connect."""
+"""A private network namespace: nobody else can connect to the servers under test."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 
-# From sched.h, sys/ioctl.h and net/if.h: Python has names for them only from 3.12 on, or none.
+# From sched.h, sys/ioctl.h and net/if.h; Python before 3.12 has no names for them.
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
@@ -18,10 +18,9 @@ IFF_UP = 0x1
 
 
 def leave() -> None:
-    """Move this process, and what it starts from now on, to a network namespace with loopback alone.
+    """Move this process and its future children to a network namespace with only a loopback interface.
 
-    Without root, in a user namespace of its own in which it stays the user it was. To be called before the
-    first thread.
+    Without root also to a user namespace, in which it keeps its uid. Call it before the first thread starts.
 
     Raises:
         BenchError: this computer does not allow it.

@@ -1,4 +1,4 @@
-"""nginx as a program and not as a service: nothing may begin to listen here because of a measurement."""
+"""nginx without its service: a measurement must not make anything listen on this computer."""
 
 import shutil
 import subprocess
@@ -38,12 +38,12 @@ http {{
 
 
 def find() -> Path:
-    """Return nginx: the installed one, or one unpacked from its package in our cache.
+    """Return nginx: the installed one, or one unpacked from its package into our cache.
 
-    Unpacked and not installed, because the package enables a service on port 80.
+    It is unpacked, not installed, because the package enables a service on port 80.
 
     Raises:
-        BenchError: it can neither be found, nor got, nor run.
+        BenchError: it cannot be found, downloaded or run.
 
     """
     installed = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -55,7 +55,7 @@ def find() -> Path:
 
 
 def version(program: Path) -> str:
-    """Return what it calls itself, such as nginx/1.22.1."""
+    """Return its version, such as nginx/1.22.1."""
     answer = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise BenchError(
@@ -81,11 +81,11 @@ def _unpack(directory: Path) -> None:
 
 
 def configure(directory: Path, public: Path, port: int, workers: int, cached: bool) -> Path:
-    """Write a configuration, and return its file.
+    """Write a configuration and return its file.
 
-    directory: for this instance alone; nginx has to be allowed to write there
-    workers: processes; more than one share the port by SO_REUSEPORT, as our rings do
-    cached: keep files open (open_file_cache) and look for changes once a minute
+    directory: only for this instance, and writable for nginx
+    workers: number of processes; several share the port by SO_REUSEPORT, like our rings
+    cached: keep files open (open_file_cache) and check for changes once a minute
     """
     file = directory / "nginx.conf"
     file.write_text(

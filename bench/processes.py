@@ -1,4 +1,4 @@
-"""Processes under test: as whom they run, on which processor, and what they use of it."""
+"""Processes under test: their user, their processor, and the resources that they use."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def unprivileged() -> dict:
-    """Return subprocess's arguments that give up root's rights; nothing where there are none to give up."""
+    """Return subprocess's arguments to run a program as nobody if we are root, otherwise none."""
     if os.getuid():
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -18,15 +18,15 @@ def unprivileged() -> dict:
 
 
 def give(path: Path) -> None:
-    """Make a file or directory that of the user whom unprivileged() names."""
-    if as_whom := unprivileged():
-        os.chown(path, as_whom["user"], as_whom["group"])
+    """Give a file or directory to the user of unprivileged()."""
+    if arguments := unprivileged():
+        os.chown(path, arguments["user"], arguments["group"])
 
 
 def pinned(which: int) -> list[str]:
-    """Return a command that runs another on one processor only: the first (0) or the last (-1) of ours.
+    """Return a prefix that runs a command only on the first (0) or the last (-1) of our processors.
 
-    On a computer with a single one there is nothing to choose.
+    It is empty on a computer with one processor.
     """
     processors = sorted(os.sched_getaffinity(0))
     return ["taskset", "--cpu-list", str(processors[which])] if len(processors) > 1 else []
@@ -38,16 +38,16 @@ def processors() -> int:
 
 
 def cpu_time(directory: Path) -> float:
-    """Return the processor time, user and system, that a process has used, in seconds: proc(5).
+    """Return the processor time, user and system, that a process has used, in seconds, by proc(5).
 
-    Raises OSError when there is no such directory in /proc any more.
+    Raises OSError when the process and its directory in /proc are gone.
     """
     fields = (directory / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Group:
-    """A program with all the processes that it starts: a process group of its own."""
+    """A program with all the processes that it starts, in their own process group."""
 
     def __init__(self, command: list[str], directory: Path, log: Path):
         self._log = log
@@ -63,26 +63,26 @@ class Group:
             )
 
     def _members(self) -> list[Path]:
-        """Return the directories in /proc of its processes, ended ones that were not waited for included."""
+        """Return the directories in /proc of its processes, including zombies."""
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
-                # After the program's name in brackets: state, parent, process group; proc(5).
+                # After the program's name in parentheses: state, parent, process group; see proc(5).
                 if int(stat.read_text().rpartition(")")[2].split()[2]) == self._leader.pid:
                     found.append(stat.parent)
         return found
 
     def alive(self) -> bool:
-        """Return whether the first process still runs; its status is left, so that its times can be read."""
+        """Return whether the first process still runs; do not reap it, so that its times can be read."""
         seen = os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return seen is None
 
     def said(self) -> str:
-        """Return the end of what it has printed."""
+        """Return the end of its output."""
         return self._log.read_text(errors="replace").strip()[-200:]
 
     def cpu(self) -> float:
-        """Return the processor time that all of it has used, in seconds."""
+        """Return the processor time that all processes have used, in seconds."""
         seconds = 0.0
         for directory in self._members():
             with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ class Group:
         return seconds
 
     def memory(self) -> int:
-        """Return its memory in bytes (PSS: what processes share counts once)."""
+        """Return its memory in bytes (PSS: shared pages count once)."""
         kib = 0
         for directory in self._members():
             with contextlib.suppress(OSError):
@@ -99,13 +99,13 @@ class Group:
         return kib * 1024
 
     def end(self, patience: float = 5) -> None:
-        """Ask all of it to end, and after so many seconds make it."""
+        """End all processes by SIGTERM, after `patience` seconds by SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._leader.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._leader.wait(patience)
                 break
-        # The first one is gone; what it may have left behind goes now.
+        # The first process is gone; kill any that it has left behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._leader.pid, signal.SIGKILL)

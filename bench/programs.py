@@ -1,4 +1,4 @@
-"""The samples, built by their catalog: ours, and upstream's where they can be had."""
+"""The samples, built as in the catalog: ours, and upstream's if they can be cloned."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from bench.errors import BenchError
 
 ROOT = Path(__file__).parents[1]
 CATALOG = ROOT / "samples" / "catalog.yml"
-#: Where the role that installs the samples pins upstream's.
+#: The role's defaults, which pin upstream's commit.
 PINS = ROOT / "roles" / "samples" / "defaults" / "main.yml"
 
 #: Seconds.
@@ -22,7 +22,7 @@ BUILD_TIME = 120
 
 @dataclass(frozen=True)
 class Program:
-    """A sample that was built.
+    """A built sample.
 
     name: for the table, such as 03_cat_liburing or upstream 03_cat_liburing
     path: the executable
@@ -37,14 +37,14 @@ class Program:
 def build_all(directory: Path, upstream: str | None) -> tuple[list[Program], dict[str, str]]:
     """Build every sample in a directory.
 
-    upstream: a clone of upstream's repository; None: it is cloned from where the role clones it
+    upstream: a clone of upstream's repository; None: clone the same one as the role
 
     Returns:
-        The programs, and why others are missing: a reason by name.
+        The programs, and by name the reasons why others are missing.
 
     """
     left_out: dict[str, str] = {}
-    # A copy of the whole, since one may use a file of another's.
+    # Copy all samples, because 08 uses a file of 05.
     ours = shutil.copytree(ROOT / "samples", directory / "ours", ignore=shutil.ignore_patterns("program"))
     roots = {"ours": ours}
     try:
@@ -84,7 +84,7 @@ def clone(directory: Path, repository: str | None) -> Path:
         except subprocess.TimeoutExpired as problem:
             raise BenchError(f"git {command[0]} took longer than {CLONE_TIME} s") from problem
         if answer.returncode:
-            # Git says first what went wrong, and then what that may mean.
+            # git's first line is the error, later ones are hints.
             reason = (answer.stderr.strip().splitlines() or [f"git ended with {answer.returncode}"])[0]
             raise BenchError(f"{reason}; a clone on this computer can be named by UPSTREAM=FOLDER")
     return directory

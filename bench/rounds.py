@@ -1,4 +1,4 @@
-"""The arithmetic of a side-by-side measurement: whose turn it is, medians, ratios, rounds won."""
+"""The arithmetic of a comparison: order of the turns, medians, ratios, rounds won."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.errors import BenchError
 
-#: What one turn of a contender gave, by the figure's name; the units are the case's business.
+#: The results of one turn, by the figure's name; the case defines the units.
 Figures = dict[str, float]
 
 
@@ -14,10 +14,10 @@ Figures = dict[str, float]
 class Case:
     """Contenders that do the same work.
 
-    title, label: what is done; cases of the same title stand side by side in the chart
+    title, label: the name of the case; cases with the same title share a panel of the chart
     reference: the contender that the others are compared with
-    figure: the one that is compared: `rate` (requests per second: more is better) or `time` (seconds)
-    contenders: what runs one turn of each; it raises BenchError when that went wrong
+    figure: the compared one: `rate` (requests per second, more is better) or `time` (seconds, less is better)
+    contenders: functions that run one turn; they raise BenchError on a failure
     """
 
     title: str
@@ -28,13 +28,13 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Return the case's whole name."""
+        """Return title and label."""
         return f"{self.title}, {self.label}"
 
 
 @dataclass
 class Result:
-    """What was measured in a case: for each contender a list with one entry a round; why others have none."""
+    """The measurements of a case: by contender one entry per round, or the reason of its failure."""
 
     case: Case
     rounds: dict[str, list[Figures]] = field(default_factory=dict)
@@ -42,9 +42,10 @@ class Result:
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Say in which order the contenders have their turns in a round.
+    """Return the order of the turns in a round.
 
-    Two rounds go forth and back, the next two begin with the next contender: nobody always follows the same.
+    Every second round is reversed, and every two rounds another contender is first, so that none always runs
+    after the same one.
     """
     start = number // 2 % len(names)
     turned = [*names[start:], *names[:start]]
@@ -52,9 +53,9 @@ def order(names: Sequence[str], number: int) -> list[str]:
 
 
 def measure(case: Case, count: int, progress: Callable[[str], None]) -> Result:
-    """Run a round to warm up, and `count` more that are kept.
+    """Run a warm-up round, and `count` rounds that are kept.
 
-    A contender that fails is left out from then on, with its reason: half of its rounds compare with nothing.
+    A contender that fails is left out completely, with its reason.
     """
     result = Result(case, {name: [] for name in case.contenders})
     for number in range(count + 1):
@@ -74,12 +75,12 @@ def measure(case: Case, count: int, progress: Callable[[str], None]) -> Result:
 
 
 def summary(result: Result) -> dict[str, dict[str, float | None]]:
-    """Summarize a result, contender by contender.
+    """Summarize a result by contender.
 
     Returns:
-        Of each figure the median; `ratio`: that of the compared figure, divided by the reference's; likewise
-        `cpu_ratio` and, for servers, `p99_ratio`; `won`: in how many rounds it did better than the reference.
-        These are None where the reference failed. A contender without a round is missing.
+        The median of each figure; `ratio`: that of the compared figure divided by the reference's; likewise
+        `cpu_ratio` and, for servers, `p99_ratio`; `won`: the number of rounds in which it was better than the
+        reference. These are None if the reference failed. A contender without a round is missing.
 
     """
     case = result.case

@@ -22,19 +22,19 @@ from bench.programs import ROOT
 
 REPORTS = ROOT / "reports" / "bench-samples"
 
-#: Where the files are made: on a disk, which /tmp need not be.
-SCRATCH = "/var/tmp"  # noqa: S108  # the directory made there has a name that nobody can foresee
+#: Where the files are made: on a disk, while /tmp may be in memory.
+SCRATCH = "/var/tmp"  # noqa: S108  # the directory made there has an unpredictable name
 
 
 def main() -> int:
     """Measure, print the tables, write the reports, and return an exit status."""
     arguments = parse()
-    # So that an end from outside runs the same way out as one by Ctrl-C: no server may stay.
+    # SIGTERM takes the same clean-up path as Ctrl-C, so that no server is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with tempfile.TemporaryDirectory(prefix="uring-lab-bench-", dir=SCRATCH) as scratch:
             directory = Path(scratch)
-            directory.chmod(0o755)  # for the user without rights
+            directory.chmod(0o755)  # for nobody
             return compare(arguments, directory)
     except BenchError as problem:
         print(f"bench: {problem}", file=sys.stderr)
@@ -48,16 +48,16 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure the samples against coreutils, nginx and upstream's samples."
     )
-    parser.add_argument("--rounds", type=_count, default=5, help="kept of each case (default: %(default)s)")
+    parser.add_argument("--rounds", type=_count, default=5, help="rounds per case (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=_count, default=2, help="of load on a server in each round (default: %(default)s)"
+        "--seconds", type=_count, default=2, help="load on a server per round (default: %(default)s)"
     )
     parser.add_argument(
         "--filter",
         type=_pattern,
         default=re.compile(""),
         metavar="REGEX",
-        help="only what it finds in 'CASE: CONTENDER'",
+        help="only contenders whose 'CASE: CONTENDER' matches",
     )
     parser.add_argument(
         "--upstream", metavar="FOLDER", help="a clone of upstream's samples; default: from GitHub"
@@ -79,7 +79,7 @@ def _pattern(text: str) -> re.Pattern:
 
 
 def compare(arguments: argparse.Namespace, directory: Path) -> int:
-    """Build, measure, show and write. Returns an exit status."""
+    """Build, measure, print and write the results; return an exit status."""
     say("building the samples")
     built, left_out = programs.build_all(directory, arguments.upstream or None)
     server = nginx.find()
@@ -105,7 +105,7 @@ def compare(arguments: argparse.Namespace, directory: Path) -> int:
 
 
 def chosen(case: rounds.Case, pattern: re.Pattern) -> rounds.Case | None:
-    """Keep of a case what the pattern finds, and the reference with it; None when that is nothing."""
+    """Return the case with only the contenders that match, and the reference; None if none matches."""
     kept = [name for name in case.contenders if pattern.search(f"{case.name}: {name}")]
     if not kept:
         return None
@@ -118,7 +118,7 @@ def chosen(case: rounds.Case, pattern: re.Pattern) -> rounds.Case | None:
 
 
 def describe(arguments: argparse.Namespace, server: Path) -> dict:
-    """Say what is measured, with what, and where."""
+    """Return the versions, the parameters and the computer of a measurement."""
 
     def first_line(*command: str) -> str:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -144,7 +144,7 @@ def describe(arguments: argparse.Namespace, server: Path) -> dict:
 def write(results: list[rounds.Result], about: dict, left_out: dict[str, str]) -> None:
     """Write the JSON, the ratios in Markdown, and the chart; print the ratios."""
     REPORTS.mkdir(parents=True, exist_ok=True)
-    told = [
+    entries = [
         {
             "title": result.case.title,
             "label": result.case.label,
@@ -157,7 +157,7 @@ def write(results: list[rounds.Result], about: dict, left_out: dict[str, str]) -
         for result in results
     ]
     (REPORTS / "results.json").write_text(
-        json.dumps({"about": about, "left_out": left_out, "cases": told}, indent=1) + "\n"
+        json.dumps({"about": about, "left_out": left_out, "cases": entries}, indent=1) + "\n"
     )
     ratios = table.markdown(results)
     (REPORTS / "ratios.md").write_text(ratios)
@@ -167,19 +167,19 @@ def write(results: list[rounds.Result], about: dict, left_out: dict[str, str]) -
 
 
 def say(message: str) -> None:
-    """Print a line for a person who waits: stdout belongs to results."""
+    """Print a line on stderr; stdout is for results."""
     clear()
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
 def clear() -> None:
-    """Take back the line that shows the progress."""
+    """Clear the progress line of a terminal."""
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Shows how far a case is: on a terminal a line that changes, else one line a case."""
+    """Shows the progress of a case: on a terminal in place, elsewhere one line per case."""
 
     def __init__(self, what: str):
         self._what = what

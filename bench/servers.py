@@ -1,4 +1,4 @@
-"""The web servers' cases: one processor for the server and one for the load, or all of them for both."""
+"""The cases of the web servers: with one processor each for server and wrk, or all processors for both."""
 
 import functools
 import http.client
@@ -18,28 +18,28 @@ from bench.rounds import Case, Figures
 SIZES = {"611 B": 611, "16 KiB": 16 << 10, "1 MiB": 1 << 20}
 CONNECTIONS = (1, 32, 256)
 
-#: The size that is also fetched with a new connection for each request: the smaller, the more that matters.
+#: The size that is also fetched with a new connection per request, whose cost matters most for small files.
 CLOSED = "611 B"
 
 REFERENCE = "nginx"
 
-#: What else is measured of a sample, with one ring: its name in the table, and the arguments before the port.
+#: Further variants of a sample with one ring: name in the table, and arguments before the port.
 VARIANTS = {"09_webserver_ring": {"09_webserver_ring -5": ["-5"]}}
 
-#: The sample that can have a ring for each processor.
+#: The sample that supports one ring per processor.
 MANY_RINGS = "09_webserver_ring"
 
-#: Seconds for a server to answer its first request. A ring that ended holds its port for some milliseconds.
+#: Seconds for a server to answer its first request. A closed ring occupies its port for some milliseconds.
 START_TIME = 5
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that can be started again and again.
+    """How to start a server.
 
-    command: started in a directory that holds public/
-    port: of 127.0.0.1, no other server's
-    mortal: known to die of a client that hangs up, as wrk does in the end
+    command: run in a directory that contains public/
+    port: on 127.0.0.1, different for each server
+    mortal: it is known to die when a client disconnects, as wrk does at its end
     """
 
     command: list[str]
@@ -48,7 +48,7 @@ class Server:
 
 
 def make_public(directory: Path) -> Path:
-    """Make the directory that holds public/ with a file of each size; return it."""
+    """Make a directory with a public/ that has a file of each size; return it."""
     public = directory / "served" / "public"
     public.mkdir(parents=True)
     for size in SIZES.values():
@@ -57,9 +57,9 @@ def make_public(directory: Path) -> Path:
 
 
 def cases(programs: list[Program], nginx_program: Path, directory: Path, seconds: int) -> Iterator[Case]:
-    """Give the cases. directory: with place for the servers' files; seconds: of load in a turn."""
+    """Yield the cases. directory: for the servers' files; seconds: of load in a turn."""
     served = make_public(directory)
-    # A copy: the user without rights may not look into our home, where an unpacked one is.
+    # Copied, because nobody may not enter our home, where an unpacked nginx is.
     program = Path(shutil.copy(nginx_program, directory / "nginx"))
     ports = iter(range(8001, 8100))
     make_nginx = functools.partial(_nginx, program, directory, served, ports)
@@ -72,7 +72,7 @@ def cases(programs: list[Program], nginx_program: Path, directory: Path, seconds
     for sample in programs:
         if sample.entry["contract"] != "webserver":
             continue
-        if sample.entry["source"] == "upstream":  # takes no port, and serves the directory it is in
+        if sample.entry["source"] == "upstream":  # it takes no port argument
             single[sample.name] = Server([str(sample.path)], 8000, mortal=True)
             continue
         for name, options in {sample.name: [], **VARIANTS.get(sample.name, {})}.items():
@@ -120,10 +120,10 @@ def _nginx(
 
 
 def turn(server: Server, served: Path, load: wrk.Load, pin: bool, directory: Path) -> Figures:
-    """Start a server, see that it answers rightly, put a load on it, and end it.
+    """Start a server, check its answer, run wrk against it, and end it.
 
     Returns:
-        What wrk.run() gives, and of the server `cpu` (seconds of processor time a request) and `memory`
+        The figures of wrk.run(), and the server's `cpu` (seconds of processor time per request) and `memory`
         (bytes).
 
     Raises:

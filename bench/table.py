@@ -1,4 +1,4 @@
-"""The results as text: a table a case for the terminal, and tables of ratios in Markdown."""
+"""The results as text: a table per case for the terminal, and tables of ratios in Markdown."""
 
 from bench.rounds import Result, summary
 
@@ -16,7 +16,7 @@ COLUMNS = {
 
 
 def terminal(result: Result) -> str:
-    """Write one case as a table of columns."""
+    """Format one case as a table."""
     case = result.case
     columns = COLUMNS[case.figure]
     width = max(map(len, case.contenders))
@@ -46,7 +46,7 @@ def terminal(result: Result) -> str:
 
 
 def markdown(results: list[Result]) -> str:
-    """Write the ratios of all cases, a table for each title: a line a contender, a column a case."""
+    """Format the ratios of all cases, a table per title: a row per contender, a column per case."""
     parts = []
     for title in dict.fromkeys(result.case.title for result in results):
         shown = [result for result in results if result.case.title == title]
@@ -63,7 +63,7 @@ def markdown(results: list[Result]) -> str:
 
 
 def _cell(name: str, result: Result, row: dict[str, float | None] | None) -> str:
-    """Write ratio, rounds won, and the ratios of p99 and processor time; of the reference its own figure."""
+    """Format ratio, rounds won, and the ratios of p99 and CPU; for the reference its own figure."""
     if row is None or row["ratio"] is None:
         return "failed" if name in result.failed else ""
     if name == result.case.reference:

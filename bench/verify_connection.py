@@ -27,7 +27,7 @@ def main() -> int:
         "--commands",
         type=int,
         default=17,
-        help="commands a round, as a verification has (default: %(default)s)",
+        help="commands per round, as in a verification (default: %(default)s)",
     )
     arguments = parser.parse_args()
     turns = {name: functools.partial(turn, name, arguments) for name in connection.CONNECTIONS}
@@ -45,7 +45,7 @@ def turn(name: str, arguments: argparse.Namespace) -> Figures:
     """Run one round over a new connection.
 
     Returns:
-        `connected`: seconds for the connection with its first command; `time`: for all of the round.
+        `connected`: seconds for the connection and its first command; `time`: for the whole round.
 
     """
     with connection.control_directory() as directory:
@@ -67,7 +67,7 @@ def show(result: Result) -> None:
         first = rows[name]["connected"]
         quartiles = statistics.quantiles((one["time"] for one in rounds), n=4)
         print(
-            f"{name:9} median {rows[name]['time'] * 1000:6.0f} ms a round"
+            f"{name:9} median {rows[name]['time'] * 1000:6.0f} ms per round"
             f" (half of them between {quartiles[0] * 1000:.0f} and {quartiles[2] * 1000:.0f}),"
             f" connection and first command {first * 1000:.0f} ms"
         )

@@ -1,4 +1,4 @@
--- wrk calls this at its end: the figures as one line of JSON, exact and with known units.
+-- wrk calls this at its end. It prints the exact figures as one line of JSON.
 function done(summary, latency)
    local e = summary.errors
    io.write(string.format(

@@ -1,4 +1,4 @@
-"""Load on a web server, by wrk."""
+"""Generates load on a web server by wrk."""
 
 import json
 import resource
@@ -11,21 +11,21 @@ from bench.rounds import Figures
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
-#: Seconds after which wrk calls a request lost; and those that it may take to end after its time.
+#: Seconds after which a request of wrk times out; seconds that wrk may take to end after its duration.
 PATIENCE = 5
 GRACE = 10
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a server.
+    """The load on a server.
 
-    url: of the one file that is fetched
-    size: its bytes
+    url: of the file to fetch
+    size: of the file, in bytes
     connections: at the same time
-    keep_alive: whether a connection is used again; the server may close it all the same
-    seconds: how long
-    threads: of wrk; never more than connections
+    keep_alive: whether connections are reused, unless the server closes them
+    seconds: the duration
+    threads: of wrk, at most as many as connections
     """
 
     url: str
@@ -37,12 +37,12 @@ class Load:
 
 
 def run(load: Load, prefix: list[str]) -> Figures:
-    """Put the load on the server.
+    """Run wrk.
 
-    prefix: a command that runs wrk, such as taskset
+    prefix: a command to run wrk with, such as taskset
 
     Returns:
-        `rate` (requests per second), `p99` (seconds), `requests`, and `wrk_cpu`: wrk's own processor time a
+        `rate` (requests per second), `p99` (seconds), `requests`, and `wrk_cpu`: wrk's own processor time per
         request, in seconds. A server that needs less than that waits for wrk.
 
     Raises:
@@ -74,7 +74,7 @@ def run(load: Load, prefix: list[str]) -> Figures:
 
 
 def read(output: str, size: int) -> Figures:
-    """Read what wrk has printed; `size`: the bytes that each answer has to hold. As run(), less `wrk_cpu`."""
+    """Parse wrk's output; `size`: the bytes of each answer's body. Returns as run(), without `wrk_cpu`."""
     try:
         seen = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError) as problem:

@@ -17,8 +17,8 @@ from pathlib import Path
 #: Seconds after which a program that hangs is killed. Under emulation its start alone may take a second.
 TIMEOUT = 15
 
-#: Seconds after which a program that hangs is killed. Under emulation the mere start may take a second.
-#: program is killed after the second.
+#: Seconds for the largest input: the case is skipped if it would probably take longer than PACE_LIMIT, and
+#: the program is killed after LONG_TIMEOUT.
 PACE_LIMIT = 20
 LONG_TIMEOUT = 120
 
