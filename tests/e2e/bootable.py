@@ -1,4 +1,4 @@
-"""A mainline archive of kernels that really boot, and the role's kernel step taken from it."""
+"""A mainline archive of bootable kernels, and the kernel step with that archive."""
 
 import contextlib
 import json
@@ -10,17 +10,17 @@ from tests.mirror import kernels, server
 from tests.mirror.archive import Mirror
 from tests.mirror.minimal_debs import base
 
-#: Seconds until a trial that nobody confirms gives way. An emulated machine answers 30 s after its start.
+#: Seconds until an unconfirmed trial reboots. An emulated machine answers 30 s after its start.
 CONFIRM = 120
 
 
 class Archive:
-    """The archive, its server, and the variables that lead the role to it.
+    """The archive, its server, and the role variables to use it.
 
     Attributes:
         mirror: the archive's files.
-        server: what serves them, faults and all.
-        headers: whether its builds have headers; they cost an emulated machine half a minute each time.
+        server: the server, which can inject faults.
+        headers: whether its builds have headers, whose installation takes half a minute under emulation.
 
     """
 
@@ -31,7 +31,7 @@ class Archive:
         self.server = running
 
     def add(self, version: str, stamp: str, variant: str = "good", layout: str = "folder") -> str:
-        """Add a build of a kernel that boots, or fails to in a certain way; return its release."""
+        """Add a build of a kernel that boots, or fails to boot as `variant` says; return its release."""
         directory = self.directory / f"{version}-{stamp}"
         made = kernels.build(directory, version, stamp, variant, headers=self.headers)
         self.mirror.add(version, made, layout=layout)
@@ -54,7 +54,7 @@ class Archive:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for a run: what is downloaded stays out of the user's own cache."""
+        """The environment for a run, with a separate download cache."""
         return {"XDG_CACHE_HOME": str(self.directory / "cache")}
 
     def step(self, host, version: str, *arguments: str, **others: object) -> tuple[int, str]:
@@ -66,7 +66,7 @@ class Archive:
 
 @contextlib.contextmanager
 def archive(directory: Path, headers: bool = True) -> Iterator[Archive]:
-    """Serve an empty archive on the loopback of this computer, where the controller is."""
+    """Serve an empty archive on the loopback interface of this computer, the controller."""
     root = directory / "mainline"
     root.mkdir()
     with server.serve(root) as running:

@@ -1,4 +1,4 @@
-"""Lab hosts for whole provisionings, removed when the tests that use them are done."""
+"""Lab hosts for complete provisionings, removed after the tests that use them."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.e2e.watchdog import Watchdog
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """Show the end of the machine's console with a failed test: the machine is gone when somebody asks."""
+    """Add the end of the machine's console to a failed test, because the machine is removed afterwards."""
     report = yield
     host = item.funcargs.get("vm") or item.funcargs.get("container")
     if report.failed and host:
@@ -20,10 +20,10 @@ def pytest_runtest_makereport(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_processor():
-    """Give each machine one processor: two of them run at a time.
+    """Give each machine one processor, because two machines run at the same time.
 
-    With two, QEMU 7.2 was once seen to emulate a boot that went round in circles: both processors stood at an
-    instruction that the kernel had just patched.
+    Besides, QEMU 7.2 once hung in a boot with two emulated processors: both were at an instruction that the
+    kernel had just patched.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accelerator, "processors", lambda: 1)
@@ -32,13 +32,13 @@ def one_processor():
 
 @pytest.fixture(scope="module")
 def suite():
-    """Name the release that a module's lab host is made of; none, unless the module says: this computer's."""
+    """Return the release of a module's lab host; None, unless a module overrides it: this computer's."""
 
 
 def lab_host(request, kind, suite):
-    """Make a lab host for a module, in place of one that an earlier run may have left.
+    """Make a lab host for a module; one that an earlier run has left is removed first.
 
-    Modules run side by side, so each has one of its own.
+    Modules run in parallel, so each has its own.
     """
     name = request.path.stem.replace("test_", "e2e-").replace("_", "-")
     machine.down(name)
@@ -62,12 +62,12 @@ def vm(request, suite):
 
 @pytest.fixture(scope="module")
 def release(vm):
-    """Read which kernel the machine is made with."""
+    """Return the release of the machine's original kernel."""
     return vm.run("uname -r").strip()
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Serve an archive that a module fills with kernels; their headers are left out, which cost time."""
+    """Serve an archive that a module fills with kernels, without headers to save time."""
     with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
         yield served

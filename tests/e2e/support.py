@@ -1,4 +1,4 @@
-"""Two ways to look at a lab host: run the command line as a user would, and ask the host itself."""
+"""Runs the command line like a user, and commands on the lab host."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
 
-# What provisioning may touch on a host. apt's lists and logs change by looking at them.
-LOOK = """
+# Prints the state of everything that provisioning may change, except apt's lists and logs.
+PRINT_STATE = """
 sudo dpkg-query --show --showformat='package ${Package} ${Version} ${db:Status-Abbrev}\\n'
 apt-mark showhold | sed 's/^/hold /'
 getent passwd | sed 's/^/user /'
@@ -33,12 +33,12 @@ class Host:
         self.directory = lab_host.directory
 
     def run(self, command, check=True):
-        """Run a shell command on the host as its user and return what it printed."""
+        """Run a shell command on the host as its user and return its output."""
         ssh = ["ssh", "-F", self.ssh_config, self.name, command]
         return subprocess.run(ssh, check=check, capture_output=True, text=True, timeout=600).stdout
 
     def reboot(self):
-        """Reboot the host and wait until it answers under another boot id, as Ansible does it."""
+        """Reboot the host by Ansible, which waits until it answers with another boot id."""
         command = [
             ROOT / ".venv/bin/ansible",
             "-i",
@@ -51,23 +51,23 @@ class Host:
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900)
 
     def pytest(self, *arguments):
-        """Run checks of tests/verify alone, as the command line calls them."""
+        """Run only some tests of tests/verify, as the command line does."""
         command = [ROOT / ".venv/bin/pytest", "-q", f"--lab-hosts={self.name}"]
         command += [f"--lab-inventory-ssh-config={self.ssh_config}", *arguments]
         return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=900)
 
     def looks(self):
-        """Return what is installed and configured on the host: a set of lines to compare with a later one."""
-        return set(self.run(LOOK).splitlines())
+        """Return what is installed and configured on the host, as a set of lines to compare."""
+        return set(self.run(PRINT_STATE).splitlines())
 
 
 class Run:
-    """A finished `make`: what it printed and what it left under reports/."""
+    """A finished `make`: its output and its files in reports/."""
 
     def __init__(self, done):
         self.status = done.returncode
         self.output = done.stdout + done.stderr
-        # Other tests may be at work beside this one: the run's own last line tells where it has its report.
+        # Not reports/latest, because other tests may run in parallel.
         said = re.search(r"^report: \S*(reports/[^/\s]+)", self.output, re.MULTILINE)
         self.directory = ROOT / said[1] if said else None
 
@@ -78,7 +78,7 @@ class Run:
     def checks(self):
         """Return the verification's checks by outcome: passed, failed, skipped."""
         outcome = {"passed": [], "failed": [], "skipped": []}
-        # Written by our own pytest a moment ago: not the hostile XML that the rule has in mind.
+        # Our own pytest wrote this file, so it is no untrusted XML.
         cases = ElementTree.parse(self.directory / "junit.xml").iter("testcase")  # noqa: S314
         for case in cases:
             found = {child.tag for child in case}
@@ -88,7 +88,7 @@ class Run:
 
 
 def make(*arguments, environment=None, timeout=1800):
-    """Run make in the repository, as a user types it: not as the child of the make that runs the tests."""
+    """Run make in the repository as a user would, without the environment of the make that runs the tests."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["make", *arguments],
@@ -103,7 +103,7 @@ def make(*arguments, environment=None, timeout=1800):
 
 
 def playbook(host, name, *arguments, environment=None, timeout=1800):
-    """Run a playbook by plain ansible-playbook and return its exit status and output."""
+    """Run a playbook by ansible-playbook and return its exit status and output."""
     done = subprocess.run(
         playbook_command(host, name, *arguments),
         cwd=ROOT,
@@ -117,5 +117,5 @@ def playbook(host, name, *arguments, environment=None, timeout=1800):
 
 
 def playbook_command(host, name, *arguments):
-    """Return the command that runs a playbook by plain ansible-playbook."""
+    """Return the ansible-playbook command for a playbook."""
     return [ROOT / ".venv/bin/ansible-playbook", "-i", host.inventory, f"playbooks/{name}.yml", *arguments]

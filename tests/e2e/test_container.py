@@ -1,6 +1,6 @@
-"""A whole provisioning of a container: every step but the kernel's, at native speed.
+"""A complete provisioning of a container: every step except the kernel's, at native speed.
 
-The tests build on one another, in the order in which a user would go.
+The tests depend on each other, in a user's order.
 """
 
 import json
@@ -22,7 +22,7 @@ CATALOG = yaml.safe_load((ROOT / "samples/catalog.yml").read_text())["samples"]
 OURS = [sample for sample in CATALOG if sample["source"] == "ours"]
 
 
-def test_check_says_what_would_be_done_and_does_nothing(container):
+def test_check_says_what_would_be_done_and_changes_nothing(container):
     before = container.looks()
     run = make("provision", f"INVENTORY={container.inventory}", "CHECK=1")
     assert run.status == 0, run.output
@@ -31,11 +31,11 @@ def test_check_says_what_would_be_done_and_does_nothing(container):
     assert container.looks() == before
 
 
-def test_provisioning_puts_a_lab_on_the_host_and_proves_it(container):
+def test_provisioning_installs_and_verifies_the_lab(container):
     run = make("provision", f"INVENTORY={container.inventory}")
     assert run.status == 0, run.output
     status = {name: step["status"] for name, step in run.steps().items()}
-    # The image is made of today's archive: there may be no update to install.
+    # The image may be up to date already.
     assert status.pop("release_upgrade") in ("ok", "changed")
     assert status == {
         "preflight": "ok",
@@ -49,13 +49,13 @@ def test_provisioning_puts_a_lab_on_the_host_and_proves_it(container):
     assert (run.directory / "report.html").stat().st_size > 10_000
 
 
-def test_the_step_that_cannot_apply_says_so(container):
+def test_the_kernel_step_says_that_it_cannot_apply_in_a_container(container):
     code, output = playbook(container, "kernel", "-e", "@profiles/archive.yml")
     assert code == 0, output
     assert "this step cannot apply" in output
 
 
-def test_the_build_leaves_nothing_but_the_two_debs_and_the_compiler(container):
+def test_the_build_leaves_only_the_two_debs_and_the_compiler(container):
     packages = container.run("dpkg-query --show --showformat='${Package}\\n'").split()
     assert {"liburing-dev", "liburing2", "build-essential"} <= set(packages)
     assert not {"liburing-build-deps", "devscripts", "equivs", "debhelper"} & set(packages)
@@ -76,19 +76,19 @@ def test_check_of_a_finished_host_finds_nothing_to_do(container):
     assert {step["changed"] for step in run.steps().values()} == {0}
 
 
-def test_a_program_that_was_changed_is_found_and_built_again(container):
+def test_a_changed_program_is_detected_and_built_again(container):
     program = "/opt/uring-lab/samples/ours/03_cat_liburing"
-    whole = container.run(f"sha256sum {program}")
+    original = container.run(f"sha256sum {program}")
     container.run(f"echo x | sudo tee --append {program}")
     failed = make("verify", f"INVENTORY={container.inventory}")
     assert failed.status != 0
     assert "03_cat_liburing" in failed.output
     code, output = playbook(container, "samples", "-e", "@profiles/archive.yml")
     assert code == 0, output
-    assert container.run(f"sha256sum {program}") == whole
+    assert container.run(f"sha256sum {program}") == original
 
 
-def test_both_ways_to_connect_find_the_same(container):
+def test_both_connections_find_the_same(container):
     counts = []
     for connection in ("ssh", "paramiko"):
         run = make("verify", f"INVENTORY={container.inventory}", f"CONNECTION={connection}")
@@ -97,12 +97,12 @@ def test_both_ways_to_connect_find_the_same(container):
     assert counts[0] == counts[1]
 
 
-# The container as a host that is not ours: user@address:port, through the user's own ssh configuration.
+# The container as a user's own host: user@address:port, with the user's ssh configuration.
 
 
 @pytest.fixture
 def own_ssh(container, tmp_path):
-    """Stand in for ~/.ssh, whose path ssh lets nobody change: an `ssh` with another configuration."""
+    """Replace ~/.ssh, whose path cannot be changed, by an `ssh` wrapper with another configuration."""
     port = re.search(r"Port (\d+)", container.ssh_config.read_text())[1]
     known = tmp_path / "known_hosts"
     known.write_text((container.directory / "known_hosts").read_text())
@@ -126,7 +126,7 @@ def test_a_host_given_by_user_and_address_is_provisioned_without_root_login(cont
 
 
 def refused(container, *arguments, environment=None, says):
-    """Run a provisioning that has to be refused: one clear line, and the host as it was."""
+    """Run a provisioning that must be refused with a clear message and change nothing."""
     before = container.looks()
     run = make("provision", *arguments, environment=environment)
     assert run.status != 0
@@ -148,7 +148,7 @@ def refused(container, *arguments, environment=None, says):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-def test_bad_input_is_refused_in_a_line(container, arguments, says):
+def test_bad_input_is_refused_with_a_clear_message(container, arguments, says):
     refused(container, f"INVENTORY={container.inventory}", *arguments, says=says)
 
 
@@ -161,7 +161,7 @@ def test_bad_input_is_refused_in_a_line(container, arguments, says):
 )
 def test_a_host_that_cannot_be_reached_is_named_with_the_reason(container, host, says):
     run = refused(container, f"HOST={host}", says=says)
-    assert run.status == 2  # make's own, for ours of 69
+    assert run.status == 2  # make's own; ours was 69
 
 
 def test_another_host_key_is_refused(container, own_ssh, tmp_path):
@@ -174,7 +174,7 @@ def test_another_host_key_is_refused(container, own_ssh, tmp_path):
     )
 
 
-def test_a_host_that_takes_no_key_of_ours_is_refused(container, own_ssh):
+def test_a_host_that_accepts_none_of_our_keys_is_refused(container, own_ssh):
     environment, address, _known = own_ssh
     refused(container, f"HOST=root@{address}", environment=environment, says="accepts no key of yours")
 
@@ -188,7 +188,7 @@ def test_a_user_without_sudo_is_refused(container, own_ssh):
     refused(container, f"HOST=other@{address}", environment=environment, says=says)
 
 
-def test_another_distribution_is_refused_by_its_name(container):
+def test_another_distribution_is_refused(container):
     container.run(
         "sudo sh -c 'cp /etc/os-release /root/kept; sed -i s/^ID=.*/ID=fedora/ /usr/lib/os-release'"
     )
@@ -200,7 +200,7 @@ def test_another_distribution_is_refused_by_its_name(container):
         container.run("sudo cp /root/kept /usr/lib/os-release; sudo rm /root/kept")
 
 
-def test_a_full_disk_is_told_before_anything_is_done(container):
+def test_a_full_disk_is_reported_before_anything_is_changed(container):
     before = container.looks()
     code, output = playbook(
         container, "provision", "-e", "@profiles/archive.yml", "-e", "preflight_free_mib=9999999"
@@ -252,7 +252,7 @@ def test_a_second_provisioning_of_the_same_host_at_the_same_time_is_refused(cont
             os.killpg(first.pid, signal.SIGKILL)
 
 
-def test_an_interrupted_run_says_so_and_lets_go_of_the_host(container):
+def test_an_interrupted_run_says_so_and_releases_its_lock(container):
     command = ["make", "provision", f"INVENTORY={container.inventory}"]
     run = subprocess.Popen(
         command,
@@ -278,7 +278,7 @@ def test_an_interrupted_run_says_so_and_lets_go_of_the_host(container):
 
 MAKE_REPOSITORIES = r"""
 set -eu
-exec 3<&0 </dev/null  # the samples come by standard input, which apt would read
+exec 3<&0 </dev/null  # standard input has the samples, and apt would read it
 sudo apt-get update >&2
 sudo apt-get install --yes --no-install-recommends git dpkg-dev >&2
 sudo git config --system safe.directory '*'
@@ -308,16 +308,15 @@ git -C samples rev-parse HEAD
 
 @pytest.fixture
 def repositories(container, tmp_path):
-    """Make git repositories on the host in the shape of the upstream ones, and return their commits.
+    """Make git repositories on the host that imitate the upstream ones, and return their commits.
 
-    The archive's source package stands for liburing's; our own programs, in the layout of the article's
-    repository, for its own.
+    liburing's has the archive's source package; the article's has our programs in its layout.
     """
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "samples", tree, ignore=shutil.ignore_patterns("program"))
     shutil.move(tree / "05_webserver_liburing/public", tree / "public")
     with (tree / "05_webserver_liburing/main.c").open("a") as main:
-        main.write('#include "http.c"\n')  # upstream's server is built of one file
+        main.write('#include "http.c"\n')  # upstream's server is a single file
     packed = subprocess.run(["tar", "-cz", "-C", tree, "."], check=True, capture_output=True)
     ssh = ["ssh", "-F", container.ssh_config, container.name, MAKE_REPOSITORIES]
     made = subprocess.run(ssh, input=packed.stdout, check=True, stdout=subprocess.PIPE)
@@ -349,7 +348,7 @@ def test_sources_from_git_are_built_at_their_commits_and_built_once(container, r
     assert checks.returncode == 0, checks.stdout
 
 
-def test_rollback_takes_everything_back(container):
+def test_rollback_removes_everything(container):
     run = make("rollback", f"INVENTORY={container.inventory}")
     assert run.status == 0, run.output
     assert container.run("ls -d /opt/uring-lab /var/lib/uring-lab 2>/dev/null || true") == ""

@@ -1,4 +1,4 @@
-"""Lab hosts themselves: side by side, through a reboot, back to a snapshot, interrupted at any moment."""
+"""Lab hosts: in parallel, through a reboot, back to a snapshot, interrupted at any moment."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ NAMES = ("e2e-one", "e2e-two")
 
 
 def processes(word):
-    """Return the command lines of this computer's processes that name a word, our own left out."""
+    """Return the command lines of this computer's processes that contain a word, except pytest's."""
     listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listing.splitlines() if word in line and "pytest" not in line]
 
 
 def leftovers(name):
-    """Return what a machine has left behind: processes, mounts, its directory."""
+    """Return the remains of a machine: processes, mounts, its directory."""
     directory = paths.machine(name)
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found = processes(str(directory)) + [line for line in mounts if str(directory) in line]
@@ -58,7 +58,7 @@ def test_two_containers_run_side_by_side_reboot_and_go_back_to_a_snapshot(no_mac
 
 
 def interrupted_up(kind, phrase, environment=None):
-    """Start a machine, interrupt it as Ctrl-C does once it has said the phrase; return what it printed."""
+    """Start a machine, interrupt it like Ctrl-C when it has printed the phrase; return its output."""
     command = [sys.executable, "-m", "lab", "up", "--name", NAMES[0], "--kind", kind]
     run = subprocess.Popen(
         command,
@@ -98,6 +98,6 @@ def test_ctrl_c_while_a_machine_comes_up_leaves_nothing(no_machine, kind, phrase
 def test_ctrl_c_while_an_image_is_built_leaves_nothing(no_machine, tmp_path):
     interrupted_up("container", "building", {"XDG_CACHE_HOME": str(tmp_path)})
     assert leftovers(NAMES[0]) == []
-    # Not of mmdebstrap by name: other tests may be building an image beside this one.
+    # Not by the name mmdebstrap: other tests may be building an image in parallel.
     assert processes(str(tmp_path)) == []
     assert [path for path in tmp_path.rglob("*") if path.suffix == ".tar" or "debstrap" in path.name] == []

@@ -1,6 +1,6 @@
-"""liburing out of a directory on the controller: built as it stands there, again only when it changes.
+"""liburing from a directory on the controller: built as it is, and again only when it changes.
 
-The archive's source package stands for a tree of one's own.
+The directory has the archive's source package.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.e2e.support import playbook
 
 pytestmark = pytest.mark.container
 
-# On the container, where the lists of the archive are; the tree goes to standard output.
+# Runs in the container, because this computer may have no package lists; writes the tree to standard output.
 GET_SOURCE = r"""
 set -eu
 exec 3>&1 >&2 </dev/null
@@ -30,7 +30,7 @@ apt-get "$@" source --only-source liburing
 tar -cz -C liburing-*/ --exclude=.pc . >&3
 """
 
-# Two libraries that an earlier build has left, of which a package of somebody else's needs one.
+# Two libraries of an earlier build, one of them needed by another package.
 EARLIER_BUILD = r"""
 set -eu
 cd "$(mktemp -d)"
@@ -51,7 +51,7 @@ sudo sed -i 's/"packages": {/&"liburing8": "1", "liburing9": "1", /' /var/lib/ur
 
 @pytest.fixture(scope="module")
 def tree(container, tmp_path_factory):
-    """Make a git work tree of liburing on the controller, with a change that is not committed."""
+    """Make a git work tree of liburing on the controller, with an uncommitted change."""
     directory = tmp_path_factory.mktemp("liburing")
     ssh = ["ssh", "-F", container.ssh_config, container.name, GET_SOURCE]
     packed = subprocess.run(ssh, check=True, stdout=subprocess.PIPE, timeout=300).stdout
@@ -64,9 +64,9 @@ def tree(container, tmp_path_factory):
     return directory
 
 
-def test_a_directory_is_built_once_verified_and_its_debs_are_kept(container, tree, tmp_path):
+def test_a_directory_is_built_once_and_verified_and_its_debs_are_copied(container, tree, tmp_path):
     variables = {"liburing_source": "path", "liburing_path": str(tree), "liburing_keep_debs": str(tmp_path)}
-    # As on a host that this step is the first on.
+    # Like on a host where this is the first step.
     container.run("sudo find /var/lib/apt/lists -type f -delete")
     for changed in (True, False):
         code, output = playbook(container, "liburing", "-e", json.dumps(variables))
@@ -77,15 +77,15 @@ def test_a_directory_is_built_once_verified_and_its_debs_are_kept(container, tre
     ).stdout.strip()
     manifest = json.loads(container.run("cat /var/lib/uring-lab/liburing.json"))
     assert manifest["commit"] == f"{head}+changes"
-    kept = {path.name.split("_")[0] for path in (tmp_path / container.name).glob("*.deb")}
-    assert kept == set(manifest["packages"])
+    copied = {path.name.split("_")[0] for path in (tmp_path / container.name).glob("*.deb")}
+    assert copied == set(manifest["packages"])
     expect = tmp_path / "expect.json"
     expect.write_text(json.dumps(variables))
     checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
     assert checks.returncode == 0, checks.stdout
 
 
-def test_a_directory_that_has_changed_would_be_built_again(container, tree):
+def test_a_changed_directory_would_be_built_again(container, tree):
     (tree / "README").write_text("changed again\n")
     variables = {"liburing_source": "path", "liburing_path": str(tree)}
     code, output = playbook(container, "liburing", "--check", "-e", json.dumps(variables))
@@ -93,8 +93,8 @@ def test_a_directory_that_has_changed_would_be_built_again(container, tree):
     assert f"would build and install {tree}" in output
 
 
-def test_a_library_of_an_earlier_build_goes_unless_something_needs_it(container, tree):
-    """As liburing1 does when a version is followed by one whose library is called liburing2."""
+def test_a_library_of_an_earlier_build_is_removed_unless_another_package_needs_it(container, tree):
+    """Such as liburing1, when the next version's library is liburing2."""
     container.run(EARLIER_BUILD)
     code, output = playbook(container, "liburing", "-e", f"liburing_source=path liburing_path={tree}")
     assert code == 0, output
@@ -105,7 +105,7 @@ def test_a_library_of_an_earlier_build_goes_unless_something_needs_it(container,
     assert packages.keys() == {"liburing-dev", "liburing2", "liburing8"}
 
 
-def test_rollback_leaves_the_host_without_it_and_what_another_package_needs_in_place(container):
+def test_rollback_removes_it_except_what_another_package_needs(container):
     before = container.run("dpkg-query --show --showformat='${Package}\\n'").split()
     assert "liburing-dev" in before
     code, output = playbook(container, "rollback", "--tags", "liburing")

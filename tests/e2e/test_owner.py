@@ -1,7 +1,7 @@
-"""What is the owner's on a host stays the owner's: packages, users, directories, holds. In a container.
+"""The owner's packages, users, directories and holds on a host are never removed. In a container.
 
-The tests build on one another: a build that fails leaves its tools behind, the owner goes on working, and
-only then does a run clean up and a rollback take the lab off again.
+The tests depend on each other: a failed build leaves its tools behind, the owner continues to work, and only
+then a run cleans up, and a rollback removes the lab.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.e2e.support import make, playbook
 
 pytestmark = pytest.mark.container
 
-#: A tree in the shape of liburing's whose build fails after its tools and dependencies were installed.
+#: A tree like liburing's whose build fails after the tools and dependencies were installed.
 BROKEN_TREE = {
     "liburing.spec": "Name: liburing\nVersion: 2.3\n",
     "debian/control": "Source: liburing\nMaintainer: nobody <nobody@example.org>\n"
@@ -44,7 +44,7 @@ def provision(host, name, **variables):
 
 
 def own_package(host, name, depends):
-    """Install a package of the owner's, made on the host."""
+    """Make and install a package of the owner."""
     control = f"Package: {name}\nVersion: 1\nArchitecture: all\nDepends: {depends}\n"
     control += "Maintainer: nobody <nobody@example.org>\nDescription: of the owner\n"
     host.run(
@@ -55,11 +55,11 @@ def own_package(host, name, depends):
 
 @pytest.fixture(scope="module")
 def before(container):
-    """Read which packages the host has before anything is done to it."""
+    """Return the packages of the untouched host."""
     return packages(container)
 
 
-def test_a_person_called_like_the_samples_user_is_refused_by_name(container, before):
+def test_a_persons_account_with_the_samples_users_name_is_refused(container, before):
     container.run("sudo useradd --create-home --shell /bin/bash uring-lab")
     code, output = provision(container, "samples")
     assert code != 0
@@ -69,7 +69,7 @@ def test_a_person_called_like_the_samples_user_is_refused_by_name(container, bef
     container.run("sudo userdel --remove uring-lab")
 
 
-def test_a_directory_of_the_labs_name_is_refused_and_kept(container):
+def test_the_owners_directory_with_the_labs_name_is_refused_and_not_removed(container):
     container.run("sudo mkdir -p /opt/uring-lab && echo precious | sudo tee /opt/uring-lab/file")
     code, output = provision(container, "samples")
     assert code != 0
@@ -79,7 +79,7 @@ def test_a_directory_of_the_labs_name_is_refused_and_kept(container):
     container.run("sudo rm -r /opt/uring-lab")
 
 
-def test_a_build_that_fails_leaves_a_record_of_what_it_has_installed(container, before, tmp_path):
+def test_a_failed_build_leaves_a_record_of_what_it_has_installed(container, before, tmp_path):
     for name, text in BROKEN_TREE.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -97,8 +97,8 @@ def test_a_build_that_fails_leaves_a_record_of_what_it_has_installed(container, 
     assert packages(container) - before == build | kept
 
 
-def test_what_the_owner_does_then_outlives_the_clean_up(container):
-    """The owner installs one, asks for a tool of ours, holds another and needs a third for a package."""
+def test_packages_that_the_owner_uses_survive_the_clean_up(container):
+    """The owner installs a package and one of our tools, holds another tool, and a package needs a third."""
     container.run("sudo apt-get install --yes --no-install-recommends cowsay equivs")
     container.run("sudo apt-mark hold patchutils")
     own_package(container, "own", "gettext")
@@ -115,8 +115,8 @@ def test_what_the_owner_does_then_outlives_the_clean_up(container):
     ]
 
 
-def test_what_the_owner_has_installed_before_a_rollback_outlives_it(container):
-    """A library of ours that a package of the owner's needs by now stays, in the archive's version."""
+def test_packages_that_the_owner_uses_survive_a_rollback(container):
+    """Our library, which a package of the owner needs now, is replaced by the archive's version."""
     own_package(container, "uses", "liburing2")
     run = make("rollback", f"INVENTORY={container.inventory}")
     assert run.status == 0, run.output
@@ -126,7 +126,7 @@ def test_what_the_owner_has_installed_before_a_rollback_outlives_it(container):
     assert "liburing" not in container.run("apt-mark showhold")
 
 
-def test_a_liburing_that_the_owner_holds_is_refused_by_name(container):
+def test_a_liburing_that_the_owner_holds_is_refused(container):
     container.run("sudo apt-mark hold liburing2")
     code, output = provision(container, "liburing")
     assert code != 0
@@ -135,7 +135,7 @@ def test_a_liburing_that_the_owner_holds_is_refused_by_name(container):
 
 
 @pytest.mark.parametrize("text", ["", '{"format": 1, "step": "libu'])
-def test_a_damaged_record_is_told_in_a_sentence_and_does_not_keep_the_rollback(container, text):
+def test_a_damaged_record_is_reported_and_does_not_prevent_the_rollback(container, text):
     container.run(
         "sudo mkdir -p /var/lib/uring-lab/ledger && sudo sh -c 'cat >/var/lib/uring-lab/ledger/liburing.json'"
         f" <<'END'\n{text}\nEND"
@@ -151,7 +151,7 @@ def test_a_damaged_record_is_told_in_a_sentence_and_does_not_keep_the_rollback(c
     container.run("sudo rm -r /var/lib/uring-lab")
 
 
-def test_links_in_a_tree_hand_no_file_of_the_host_to_the_builder(container, tmp_path):
+def test_symbolic_links_in_a_tree_give_the_build_user_no_file_of_the_host(container, tmp_path):
     for name, text in BROKEN_TREE.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""A real upgrade from Debian 11 to 12, in a container, with sources in both formats and one that is gone.
+"""A real upgrade from Debian 11 to 12 in a container, with sources in both formats and a missing suite.
 
-The archive keeps bullseye-backports no longer, and bookworm has firmware in a component of its own.
+The archive no longer has bullseye-backports, and bookworm has firmware in a separate component.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from tests.e2e.upgrading import as_root, is_whole, upgrade
 
 pytestmark = pytest.mark.container
 
-# archive, security: where the lab fetches from. option: as the lab has it.
+# archive, security, option: from the lab host's original sources.list.
 LIST = """\
 # the release
 deb {option} {archive} bullseye main non-free
@@ -42,7 +42,7 @@ def suite():
 
 @pytest.fixture(scope="module")
 def mirror(container):
-    """Tell where the lab fetches the release from."""
+    """Return the lab host's mirror: its addresses and its signed-by option."""
     lines = [line.split() for line in container.run("cat /etc/apt/sources.list").splitlines() if line]
     addresses = {suite: uri for _deb, _option, uri, suite, _component in lines}
     return {
@@ -54,7 +54,7 @@ def mirror(container):
 
 @pytest.fixture(scope="module")
 def host(container, mirror):
-    """Give a host sources as many have them; its lists are as old as on one that has not asked for long."""
+    """Give the host typical sources, and no package lists."""
     files = {"sources.list": LIST, "sources.list.d/updates.sources": STANZAS}
     for name, text in files.items():
         as_root(container, f"cat >/etc/apt/{name} <<'END'\n{text.format(**mirror)}END\n")
@@ -62,7 +62,7 @@ def host(container, mirror):
     return container
 
 
-def test_check_says_each_hop(host):
+def test_check_names_each_hop(host):
     before = host.looks()
     code, output = upgrade(host, "13", "--check")
     assert code == 0, output
@@ -71,7 +71,7 @@ def test_check_says_each_hop(host):
     assert host.looks() == before
 
 
-def test_a_suite_that_is_gone_does_not_stop_the_upgrade(host, mirror):
+def test_a_missing_suite_does_not_stop_the_upgrade(host, mirror):
     code, output = upgrade(host, "12")
     assert code == 0, output
     is_whole(host, "bookworm")
@@ -84,7 +84,7 @@ def test_a_suite_that_is_gone_does_not_stop_the_upgrade(host, mirror):
     assert left in answer
 
 
-def test_configuration_files_that_nobody_changed_are_the_new_ones(host):
+def test_unchanged_configuration_files_are_replaced_by_the_new_ones(host):
     assert "KbdInteractiveAuthentication" in host.run("cat /etc/ssh/sshd_config")
     assert host.run("find /etc -name '*.ucf-dist' -o -name '*.dpkg-dist' 2>/dev/null || true") == ""
 

@@ -1,6 +1,6 @@
-"""A real upgrade from Debian 12 to 13, in a container, and hops that cannot be made.
+"""A real upgrade from Debian 12 to 13 in a container, and refused upgrades.
 
-The tests build on one another, in the order in which a user would go.
+The tests depend on each other, in a user's order.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def host(container):
     return container
 
 
-def test_check_says_what_would_be_done_and_does_nothing(host):
+def test_check_says_what_would_be_done_and_changes_nothing(host):
     before = host.looks()
     code, output = upgrade(host, "trixie", "--check")
     assert code == 0, output
@@ -45,7 +45,7 @@ def test_check_says_what_would_be_done_and_does_nothing(host):
 
 @pytest.fixture(scope="module")
 def mirror(host, tmp_path_factory):
-    """Put a mirror on the host that has the present release alone; return its line for sources.list."""
+    """Make a mirror on the host with only the present release; return its line for sources.list."""
     directory = tmp_path_factory.mktemp("mirror")
     suite = directory / "debian/dists/bookworm"
     packages = suite / f"main/binary-{host.run('dpkg --print-architecture').strip()}/Packages"
@@ -70,14 +70,14 @@ def mirror(host, tmp_path_factory):
 
 @pytest.fixture
 def only_source(host):
-    """Give the host another source in place of the distribution's, until the test is over."""
+    """Return a function that replaces the host's sources.list; it is restored after the test."""
     as_root(host, "cp -a /etc/apt/sources.list /root/sources.list")
     yield lambda line: as_root(host, f"echo '{line}' >/etc/apt/sources.list")
     as_root(host, "mv /root/sources.list /etc/apt/sources.list; apt-get --quiet update")
 
 
 def is_refused(host, says):
-    """Assert that the host is left as it was, and is told why in so few words that they are read."""
+    """Assert that the upgrade is refused with a short message and the host unchanged."""
     before = host.looks()
     code, output = upgrade(host, "trixie", release_upgrade_archive_host="127.0.0.1:9")
     assert code != 0
@@ -90,24 +90,24 @@ def is_refused(host, says):
     assert host.run("find /var/lib/uring-lab -mindepth 1") == ""
 
 
-def test_a_mirror_without_the_new_release_leaves_the_host_as_it_was(host, only_source, mirror):
+def test_a_mirror_without_the_new_release_is_refused(host, only_source, mirror):
     only_source(mirror)
     as_root(host, "apt-get --quiet update")
     is_refused(host, r"lists of trixie cannot be had and verified: .*does it have trixie\?")
 
 
-def test_a_mirror_that_does_not_answer_leaves_the_host_as_it_was(host, only_source):
+def test_a_mirror_that_does_not_answer_is_refused(host, only_source):
     only_source("deb http://127.0.0.1:9/debian bookworm main")
     is_refused(host, r"lists of trixie cannot be had and verified: .*127\.0\.0\.1")
 
 
-def test_a_held_c_library_that_would_keep_the_old_system_leaves_the_host_as_it_was(host):
+def test_a_held_c_library_that_would_keep_back_the_system_is_refused(host):
     as_root(host, "apt-mark hold libc6")
     is_refused(host, r"held packages \(libc6, lz4\) would keep back \d\d+ others, .*libc-bin.* among them")
     as_root(host, "apt-mark unhold libc6")
 
 
-def test_the_host_comes_to_the_release_asked_for(host):
+def test_the_host_is_upgraded_to_the_requested_release(host):
     before = host.run(DIRECTORIES)
     boot = host.run("cat /proc/sys/kernel/random/boot_id")
     code, output = upgrade(host, "trixie")
@@ -115,7 +115,7 @@ def test_the_host_comes_to_the_release_asked_for(host):
     is_whole(host, "trixie")
     assert host.run("cat /proc/sys/kernel/random/boot_id") != boot
     assert host.run(DIRECTORIES) == before
-    # What a person has to know.
+    # The report names what needs a person's attention.
     answer = output.split("=>")[1]
     assert "upgraded from bookworm to trixie" in answer
     kept = re.search("kept as they were, the new one beside each: ([^;]*);", answer)[1]
@@ -124,14 +124,14 @@ def test_the_host_comes_to_the_release_asked_for(host):
     assert "Held, and left as they are: lz4" in output
 
 
-def test_what_was_changed_on_the_host_is_as_it_was_with_the_new_one_beside_it(host):
+def test_changed_configuration_is_kept_with_the_new_files_beside_it(host):
     is_furnished(host)
     assert host.run("ls /etc/adduser.conf.dpkg-dist /etc/ssh/sshd_config.ucf-dist")
     assert "deb13" not in host.run("dpkg-query -Wf '${Version}' lz4")
     assert host.run("dpkg-query -Wf '${Version}' lz4").startswith("1.9.4")
 
 
-def test_the_sources_of_third_parties_were_off_during_the_hop(host):
+def test_the_sources_of_third_parties_were_disabled_during_the_hop(host):
     assert host.run(f"grep -c ' http.* trixie' {LOG}").strip() != "0"
     assert host.run(f"grep /srv/ {LOG} || true") == ""
 
@@ -141,7 +141,7 @@ def test_the_distributions_sources_name_the_new_release(host):
     assert [line.split()[-2] for line in lines if line] == ["trixie", "trixie-updates", "trixie-security"]
 
 
-def test_the_verification_finds_the_new_release_in_order(host, tmp_path):
+def test_the_verification_passes_on_the_new_release(host, tmp_path):
     expect = tmp_path / "expect.json"
     for target in ("trixie", "13", "lts"):
         expect.write_text(json.dumps({"release_upgrade_target": target}))
@@ -159,7 +159,7 @@ def test_a_second_run_changes_nothing(host):
     assert sources(host) == listed
 
 
-def test_there_is_no_way_back(host):
+def test_a_downgrade_is_declined(host):
     code, output = upgrade(host, "bookworm")
     assert code == 0, output
     assert "changed=0" in output

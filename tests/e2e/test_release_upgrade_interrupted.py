@@ -1,4 +1,4 @@
-"""Upgrades from Debian 12 to 13 that are cut off in the middle, and that the next run takes to their end."""
+"""Upgrades from Debian 12 to 13 that are interrupted, and completed by the next run."""
 
 import time
 
@@ -11,25 +11,25 @@ from tests.e2e.upgrading import FURNISH, LOG, as_root, begun, is_active, is_furn
 
 pytestmark = pytest.mark.container
 
-#: Many packages are unpacked and not configured yet.
+#: True while many packages are unpacked and not configured yet.
 MIDDLE = (
     "test $(dpkg-query -Wf '${db:Status-Abbrev}\\n' | grep -c ^iU) -ge 10 && grep -q 'Upgrading, part 2' "
     + LOG
 )
 
-# Holds the upgrade between two runs of dpkg as long as the file is there, so that no computer is too fast.
+# Pauses the upgrade between two runs of dpkg while the file exists, so that speed does not matter.
 BRAKE = """
 echo 'pre-invoke=while test -e /run/brake; do touch /run/braked; sleep 0.2; done' >/etc/dpkg/dpkg.cfg.d/brake
 """
 
-# What a power cut leaves of a package whose files are there and whose unpacking has not ended.
+# The state of a package after a power cut during its unpacking, with its files already there.
 TEAR = """
 dpkg --unpack /root/bc_*.deb
 sed -i '/^Package: bc$/,/^$/s/^Status: .*/Status: install reinstreq unpacked/' /var/lib/dpkg/status
 """
 
-# No connection is left and none is let in, for longer than the role waits between two looks. By a unit, since
-# the connection that asks for it is one of them. Let in again at once, ssh would connect anew without a word.
+# Cuts all ssh connections and refuses new ones for longer than the role's polling interval, or ssh would just
+# reconnect. It runs as a unit, because it cuts our own connection too.
 CUT = """
 systemd-run --quiet --collect sh -c '
     systemctl stop ssh
@@ -47,14 +47,14 @@ def suite():
 
 @pytest.fixture(scope="module")
 def host(container):
-    """Furnish a host and keep it, to begin anew from."""
+    """Prepare the host, and take a snapshot to start over from."""
     as_root(container, FURNISH + BRAKE)
     machine.snapshot(container.name, "furnished")
     return container
 
 
 def cut(host):
-    """Keep every connection from the host for a while, and return when it can be reached again."""
+    """Cut all connections to the host for a while, and return when it can be reached again."""
     as_root(host, CUT, check=False)
     time.sleep(3)
     while host.run("echo back", check=False).strip() != "back":
@@ -62,15 +62,12 @@ def cut(host):
 
 
 def switch_off(host):
-    """End all of the host's processes at once, as a power cut does; its files stay as they are then."""
+    """Kill all processes of the host at once, like a power cut."""
     containers.stop(states.load(paths.machine(host.name)))
 
 
-def test_what_somebodys_own_apt_has_left_is_completed(host):
-    """Half of it is there: a program is unpacked, and the libraries that it needs have not come.
-
-    Another one was being unpacked when dpkg ended.
-    """
+def test_the_remains_of_an_interrupted_apt_are_completed(host):
+    """One package is unpacked without its dependencies; another was being unpacked when dpkg ended."""
     as_root(host, "cd /root && apt-get --quiet=2 download jq bc && dpkg --unpack jq_*.deb")
     as_root(host, TEAR)
     audit = host.run("sudo dpkg --audit")
@@ -82,7 +79,7 @@ def test_what_somebodys_own_apt_has_left_is_completed(host):
     assert host.run("echo 6*7 | bc") == "42\n"
 
 
-def test_the_host_goes_on_when_the_controller_is_killed(host):
+def test_the_upgrade_continues_when_the_controller_is_killed(host):
     with begun(host, "trixie") as run:
         run.wait_until(host, MIDDLE)
         as_root(host, "touch /run/brake")
@@ -97,8 +94,8 @@ def test_the_host_goes_on_when_the_controller_is_killed(host):
     assert is_active(host)
 
 
-def test_the_host_goes_on_when_the_connection_is_lost(host):
-    """As after minutes without network: this run does not try again to connect."""
+def test_the_upgrade_continues_when_the_connection_is_lost(host):
+    """Without retries of ssh, like after minutes without network."""
     with begun(host, "trixie", ansible_ssh_retries=0) as run:
         run.wait_for("Follow the upgrade to trixie")
         cut(host)
@@ -107,7 +104,7 @@ def test_the_host_goes_on_when_the_connection_is_lost(host):
     assert is_active(host)
 
 
-def test_the_next_run_follows_to_the_end_and_outlives_a_shorter_loss(host):
+def test_the_next_run_follows_the_upgrade_to_its_end_despite_a_short_loss_of_connection(host):
     with begun(host, "trixie") as run:
         run.wait_for("Follow the upgrade to trixie")
         cut(host)
@@ -118,8 +115,8 @@ def test_the_next_run_follows_to_the_end_and_outlives_a_shorter_loss(host):
     is_furnished(host)
 
 
-def test_a_host_that_went_down_in_the_middle_is_repaired_and_taken_to_the_end(host):
-    """Between two runs of dpkg: in the midst of one, a library that systemd or dpkg needs may be missing."""
+def test_a_host_that_went_down_in_the_middle_is_repaired_and_its_upgrade_completed(host):
+    """It goes down between two runs of dpkg: within one, a library of systemd or dpkg may be missing."""
     machine.revert(host.name, "furnished")
     with begun(host, "trixie") as run:
         run.wait_until(host, MIDDLE)

@@ -1,7 +1,7 @@
-"""Upgrades of a simulated Ubuntu host (tests/ubuntu) whose upgrader behaves as each test says.
+"""Upgrades of a simulated Ubuntu host (tests/ubuntu), with the upgrader's behaviour set by each test.
 
-What Ubuntu's own upgrader does with its thousands of packages cannot be shown here; what can is the answer to
-all that it may do. The tests build on one another where that saves an upgrade.
+They do not test Ubuntu's real upgrader with its thousands of packages, but how the role reacts to its
+behaviour. Some tests depend on each other to save an upgrade.
 """
 
 import json
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.container
 
 @pytest.fixture(scope="module")
 def suite():
-    """Simulate on the Debian that the simulation was made on."""
+    """Return the Debian release that the simulation was written for."""
     return "bookworm"
 
 
 @pytest.fixture(scope="module")
 def jammy(container):
-    """Shape a host of 22.04 with all its updates in, for what leaves it as it is."""
+    """Return a host of 22.04 with all updates, for tests that do not change it."""
     simulated.shape(container, "22.04")
     code, output = upgrade(container, "keep")
     assert code == 0, output
@@ -34,7 +34,7 @@ def jammy(container):
 
 
 def variables(target, given):
-    # A look at the upgrade takes the same whether it is every second or every five.
+    # Poll every second instead of every five, to save time.
     return ["-e", json.dumps({"release_upgrade_target": target, "__release_upgrade_look_every": 1, **given})]
 
 
@@ -49,7 +49,7 @@ def release(host):
 
 
 def sources(host):
-    """Return the entries of apt's sources that are switched on."""
+    """Return the enabled entries of apt's sources."""
     return host.run("sed -s '/^deb/!d' /etc/apt/sources.list /etc/apt/sources.list.d/*.list").splitlines()
 
 
@@ -78,10 +78,10 @@ def test_the_simulated_upgrader_refuses_what_the_real_one_refuses(container):
     assert release(container) == "20.04"
 
 
-# An upgrade that goes well, from a release past its end.
+# A successful upgrade, from an unsupported release.
 
 
-def test_check_says_the_hop_and_does_nothing(container):
+def test_check_names_the_hop_and_changes_nothing(container):
     simulated.shape(container)
     container.run("echo 'colour = red' | sudo tee /etc/lab-service.conf")
     container.run("sudo sed -i s/normal/never/ /etc/update-manager/release-upgrades")
@@ -94,21 +94,21 @@ def test_check_says_the_hop_and_does_nothing(container):
     assert container.looks() == before
 
 
-def test_the_host_comes_to_the_release_asked_for(container):
-    """It is past its end, has updates and a reboot pending, and its Prompt forbids: it would be refused."""
+def test_the_host_is_upgraded_to_the_requested_release(container):
+    """Although it is unsupported, has pending updates and a pending reboot, and its Prompt is never."""
     boot = container.run("cat /proc/sys/kernel/random/boot_id")
     code, output = upgrade(container, "focal")
     assert code == 0, output
     assert release(container) == "20.04"
     assert container.run("cat /proc/sys/kernel/random/boot_id") != boot
     nothing_is_left_of_the_hop(container)
-    # What a person has to know.
+    # The report names what needs a person's attention.
     assert "kept as they were, the new one beside each: /etc/lab-service.conf" in output
     assert "lab-held" in output
     assert "http://packages.example.com/apt eoan" in output.split("left switched off")[1]
 
 
-def test_what_was_changed_on_the_host_is_as_it_was(container):
+def test_changed_configuration_and_holds_are_kept(container):
     assert container.run("cat /etc/lab-service.conf") == "colour = red\n"
     assert "Prompt=never" in container.run("cat /etc/update-manager/release-upgrades")
     assert container.run("apt-mark showhold") == "lab-held\n"
@@ -116,7 +116,7 @@ def test_what_was_changed_on_the_host_is_as_it_was(container):
     assert container.run("dpkg-query -Wf '${Version}' lab-service") == "20.04.1"
 
 
-def test_the_sources_are_those_of_the_new_release_and_of_third_parties_that_name_none(container):
+def test_the_enabled_sources_are_the_new_releases_and_third_parties_that_name_no_release(container):
     assert sorted(line.split()[1:3] for line in sources(container)) == [
         ["http://archive.ubuntu.com/ubuntu", "focal"],
         ["http://archive.ubuntu.com/ubuntu", "focal-security"],
@@ -135,7 +135,7 @@ def test_a_second_run_changes_nothing(container):
     assert container.looks() == before
 
 
-# An upgrader that does not do it.
+# Failures of the upgrader.
 
 REFUSALS = {
     "fetch fails": "The upgrader could not be fetched",
@@ -148,8 +148,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("behaviour", REFUSALS)
-def test_what_the_upgrader_refuses_is_told_and_the_host_is_as_it_was(jammy, behaviour):
-    """The first four end with exit status 0, the others with a word in main.log alone."""
+def test_a_refusal_of_the_upgrader_is_explained_and_the_host_unchanged(jammy, behaviour):
+    """The first four exit with status 0, the others report the reason only in main.log."""
     simulated.behave(jammy, behaviour)
     before = jammy.looks()
     code, output = upgrade(jammy, "noble")
@@ -157,12 +157,12 @@ def test_what_the_upgrader_refuses_is_told_and_the_host_is_as_it_was(jammy, beha
     assert REFUSALS[behaviour] in output, output
     assert "No package was touched" in output
     assert "Traceback" not in output
-    # The real one leaves such copies too.
+    # The real one leaves such backups too.
     changed = jammy.looks() ^ before
     assert [line for line in changed if "sources.list.distUpgrade" not in line] == []
 
 
-def test_a_held_package_that_has_an_update_is_named_as_the_reason(jammy):
+def test_a_held_package_with_an_update_is_named_as_the_reason(jammy):
     jammy.run("sudo apt-get --quiet=2 --yes --allow-downgrades install lab-service=22.04.0")
     jammy.run("sudo apt-mark hold lab-service")
     code, output = upgrade(jammy, "noble")
@@ -172,8 +172,8 @@ def test_a_held_package_that_has_an_update_is_named_as_the_reason(jammy):
     assert "a package that is held or kept back is enough" in output, output
 
 
-def test_the_proxy_of_the_host_is_that_of_the_upgrader(jammy):
-    """A unit does not get what a login gets; here it is a proxy that does not answer."""
+def test_the_upgrader_uses_the_hosts_proxy(jammy):
+    """A systemd unit does not read /etc/environment by itself; here the proxy does not answer."""
     jammy.run("echo 'http_proxy=\"http://127.0.0.1:9/\"' | sudo tee -a /etc/environment")
     code, output = upgrade(jammy, "noble")
     jammy.run("sudo sed -i /http_proxy/d /etc/environment")
@@ -181,22 +181,22 @@ def test_the_proxy_of_the_host_is_that_of_the_upgrader(jammy):
     assert "The host cannot reach changelogs.ubuntu.com" in output, output
 
 
-def test_an_upgrade_that_never_ends_is_ended(jammy):
+def test_an_upgrade_that_hangs_is_stopped(jammy):
     simulated.behave(jammy, "never ends")
     before = jammy.looks()
     code, output = upgrade(jammy, "noble", release_upgrade_timeout=10)
     assert code != 0
     assert "within 10 s (release_upgrade_timeout)" in output, output
-    # It had written all sources anew by then.
+    # By then it had rewritten all sources.
     changed = jammy.looks() ^ before
     assert [line for line in changed if "sources.list.distUpgrade" not in line] == []
     assert jammy.run("pgrep --exact noble", check=False) == ""
 
 
-# An upgrade that is interrupted, or mended on its way.
+# Interrupted and repaired upgrades.
 
 
-def test_what_can_be_mended_is_mended_in_the_same_run(container):
+def test_failures_with_a_safe_remedy_are_repaired_in_the_same_run(container):
     simulated.shape(container, "22.04", "lock", "package fails", "succeeds")
     code, output = upgrade(container, "noble")
     assert code == 0, output
@@ -206,8 +206,8 @@ def test_what_can_be_mended_is_mended_in_the_same_run(container):
     nothing_is_left_of_the_hop(container)
 
 
-def test_third_parties_are_back_though_the_upgrader_has_written_all_sources_anew(container):
-    """Since 24.04 it turns them into deb822's format and leaves out what it takes for comments."""
+def test_third_party_sources_are_restored_though_the_upgrader_has_rewritten_all_sources(container):
+    """Since 24.04 it converts them to the deb822 format and leaves out comments."""
     assert [line.split()[1:3] for line in sources(container)] == [
         ["http://packages.example.com/apt", "stable"]
     ]
@@ -216,7 +216,7 @@ def test_third_parties_are_back_though_the_upgrader_has_written_all_sources_anew
     assert "Suites: noble-updates" in container.run("cat /etc/apt/sources.list.d/ubuntu.sources")
 
 
-def test_two_hops_are_made_though_the_host_goes_down_in_the_first(container):
+def test_two_hops_are_completed_though_the_host_goes_down_in_the_first(container):
     simulated.shape(container, "19.10", "host dies", "succeeds")
     code, output = upgrade(container, "22.04")
     if code != 0:
@@ -224,12 +224,12 @@ def test_two_hops_are_made_though_the_host_goes_down_in_the_first(container):
         code, output = upgrade(container, "22.04")
     assert code == 0, output
     assert release(container) == "22.04"
-    # 19.10 had `normal`, which nobody had changed.
+    # The default of 22.04: 19.10's `normal` was not changed by the owner.
     assert "Prompt=lts" in container.run("cat /etc/update-manager/release-upgrades")
     nothing_is_left_of_the_hop(container)
 
 
-def test_an_upgrader_that_is_killed_half_way_is_followed_by_apt(container):
+def test_apt_completes_the_upgrade_of_an_upgrader_that_was_killed(container):
     simulated.shape(container, "18.04", "dies half-way")
     code, output = upgrade(container, "20.04")
     assert code == 0, output
@@ -237,7 +237,7 @@ def test_an_upgrader_that_is_killed_half_way_is_followed_by_apt(container):
     nothing_is_left_of_the_hop(container)
 
 
-def test_a_controller_that_is_killed_is_followed_by_the_next_one(container):
+def test_the_next_run_resumes_the_upgrade_of_a_killed_controller(container):
     simulated.shape(container, "20.04", "slow")
     command = playbook_command(container, "release_upgrade", *variables("jammy", {}))
     controller = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -255,7 +255,7 @@ def test_a_controller_that_is_killed_is_followed_by_the_next_one(container):
     code, output = upgrade(container, "jammy", "--check")
     assert code == 0, output
     assert "would go on with the upgrade from focal to jammy" in output
-    # Asked for nothing of the kind, it finishes what was begun.
+    # A run without an upgrade request completes it too.
     code, output = upgrade(container, "keep")
     assert code == 0, output
     assert release(container) == "22.04"

@@ -1,7 +1,6 @@
-"""A host with Secure Boot: a mainline kernel, which nobody has signed for it, is refused in time.
+"""A host with Secure Boot: an unsigned mainline kernel is refused in time.
 
-The machine boots as such hosts do: firmware with Microsoft's keys, Debian's signed shim and GRUB, Debian's
-signed kernel. Nothing is played.
+The machine really has Secure Boot: firmware with Microsoft's keys, and Debian's signed shim, GRUB and kernel.
 """
 
 import subprocess
@@ -16,20 +15,20 @@ from tests.mirror import debian
 
 pytestmark = pytest.mark.vm
 
-#: GRUB's own configuration on the EFI system partition, where Debian's signed one looks for it.
+#: The configuration on the EFI system partition that Debian's signed GRUB reads first.
 EARLY = r"search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
-#: Seconds for an emulated machine to switch itself off.
+#: Seconds for an emulated machine to power off.
 POWER_OFF = 120
 
 
 @pytest.fixture(scope="module")
 def guarded(vm):
-    """Give the machine signed programs to boot by, and then a firmware that accepts no others."""
+    """Install the signed boot programs, and then enroll Microsoft's keys in the firmware."""
     give_signed_programs(vm)
     vm.run("sudo systemctl poweroff", check=False)
     until = time.monotonic() + POWER_OFF
     while machine.get(vm.name).running:
-        assert time.monotonic() < until, f"{vm.name} does not switch itself off"
+        assert time.monotonic() < until, f"{vm.name} does not power off"
         time.sleep(0.5)
     _, variables = qemu.firmware()
     enrolled = variables.with_suffix(".ms.fd")
@@ -63,15 +62,15 @@ def archive(tmp_path_factory):
         yield served
 
 
-def test_the_machine_really_has_it_on(guarded):
-    """Or else the refusal below would show nothing."""
+def test_secure_boot_is_enabled(guarded):
+    """Otherwise the test below would prove nothing."""
     said = guarded.run("sudo dmesg")
     assert "secureboot: Secure boot enabled" in said
     assert "Kernel is locked down" in said
 
 
-def test_preflight_refuses_a_mainline_kernel_before_any_of_it_is_fetched(guarded, archive):
-    """GRUB would say "bad shim signature" and wait for a key to be pressed, on a console that nobody sees."""
+def test_preflight_refuses_a_mainline_kernel_before_the_download(guarded, archive):
+    """GRUB would print "bad shim signature" and wait for a key on the console."""
     code, output = playbook(
         guarded, "preflight", "-e", archive.variables("5.6"), environment=archive.environment
     )

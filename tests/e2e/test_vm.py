@@ -1,6 +1,6 @@
-"""The kernel step in a virtual machine: one that cannot be installed, the archive's newer one, the way back.
+"""The kernel step in a virtual machine: a kernel that cannot be installed, the archive's newer one, rollback.
 
-The tests build on one another, in the order in which things go wrong and right.
+The tests depend on each other.
 """
 
 import json
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.vm
 
 
 def broken_debs(vm, release, name, directory):
-    """Make the deb of a kernel that cannot be installed: no initramfs is made without its configuration."""
+    """Make the deb of a kernel whose installation fails: without /boot/config no initramfs can be made."""
     tree = directory / "tree"
     for part in ("DEBIAN", "boot", f"lib/modules/{name}"):
         (tree / part).mkdir(parents=True)
@@ -27,7 +27,7 @@ def broken_debs(vm, release, name, directory):
         f"Package: linux-image-{name}\nVersion: 1\nArchitecture: amd64\n"
         "Maintainer: nobody <nobody@example.org>\nDescription: made by a test\n"
     )
-    # What the scripts of a kernel's package do: initramfs and GRUB by the hooks of the distribution.
+    # Like a real kernel package: the distribution's hooks make the initramfs and run update-grub.
     for script in ("postinst", "postrm"):
         path = tree / "DEBIAN" / script
         hooks = f"run-parts --arg={name} --arg=/boot/vmlinuz-{name} /etc/kernel/{script}.d"
@@ -49,7 +49,7 @@ def from_debs(vm, debs):
     return code, " ".join(output.split())
 
 
-def test_a_kernel_that_cannot_be_installed_is_taken_back(vm, release, tmp_path):
+def test_a_kernel_that_cannot_be_installed_is_removed(vm, release, tmp_path):
     code, output = from_debs(vm, broken_debs(vm, release, "9.9.9-noconfig", tmp_path))
     assert code != 0
     assert "could not be installed and were removed again" in output
@@ -57,7 +57,7 @@ def test_a_kernel_that_cannot_be_installed_is_taken_back(vm, release, tmp_path):
     assert vm.run("ls /boot/*noconfig* /var/lib/uring-lab/kernel.json 2>/dev/null || true") == ""
 
 
-def test_a_newer_kernel_is_tried_proved_and_made_the_default(vm, release):
+def test_a_newer_kernel_is_booted_on_trial_and_made_the_default(vm, release):
     code, output = playbook(vm, "release_upgrade")
     assert code == 0, output
     code, output = playbook(vm, "kernel", "-e", "@profiles/archive.yml")
@@ -70,7 +70,7 @@ def test_a_newer_kernel_is_tried_proved_and_made_the_default(vm, release):
     assert vm.run(f"ls /boot/vmlinuz-{release}")
 
 
-def test_it_stays_the_default_over_a_plain_reboot(vm, release):
+def test_it_is_still_the_default_after_a_reboot(vm, release):
     newer = vm.run("uname -r").strip()
     vm.reboot()
     assert vm.run("uname -r").strip() == newer != release
@@ -83,14 +83,14 @@ def test_a_second_run_changes_nothing(vm):
     assert "changed=0" in output or "changed 0" in output
 
 
-def test_the_verification_finds_the_kernel_in_order(vm, tmp_path):
+def test_the_verification_of_the_kernel_passes(vm, tmp_path):
     expect = tmp_path / "expect.json"
     expect.write_text(json.dumps({"kernel_source": "apt", "kernel_apt_suite": "", "kernel_apt_package": ""}))
     done = vm.pytest("tests/verify/test_kernel.py", f"--lab-expect={expect}")
     assert done.returncode == 0, done.stdout
 
 
-def test_rollback_boots_the_distributions_kernel_and_removes_ours(vm, release):
+def test_rollback_boots_the_distributions_kernel_and_removes_the_newer_one(vm, release):
     newer = vm.run("uname -r").strip()
     run = make("rollback", f"INVENTORY={vm.inventory}")
     assert run.status == 0, run.output

@@ -1,4 +1,4 @@
-"""Upgrades of Debian in lab containers: what is on them before, how one is begun, what it ends in."""
+"""Helpers for upgrades of Debian in lab containers: prepare a host, start an upgrade, check the result."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ from tests.e2e.support import ROOT, playbook, playbook_command
 
 LOG = "/var/log/uring-lab/release-upgrade.log"
 
-#: Seconds to wait for a moment in an upgrade.
+#: Seconds to wait for a certain point of an upgrade.
 LIMIT = 600
 
-# What a person may have done to a host: a configuration file changed that dpkg looks after and one that ucf
-# does, a package held, the sources of two third parties, one of which publishes for this release alone. The
-# updates are in, which a hop that is refused would leave there too.
+# Typical changes of an owner: a changed configuration file managed by dpkg and one managed by ucf, a held
+# package, and sources of two third parties, one of them only for this release. All updates are installed,
+# because even a refused hop installs them.
 FURNISH = """
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -44,26 +44,26 @@ apt-get --quiet=2 --yes --purge autoremove
 
 
 def as_root(host, script, check=True):
-    """Run a shell script on the host as root and return what it printed."""
+    """Run a shell script on the host as root and return its output."""
     return host.run(f"sudo sh -c {shlex.quote(script)}", check=check)
 
 
 def upgrade(host, target, *arguments, **given):
-    """Run the step and return its exit status and output, as one line: answers are wrapped."""
+    """Run the step and return its exit status and its output, joined to one line."""
     code, output = playbook(host, "release_upgrade", *variables(target, given), *arguments)
     return code, " ".join(output.split())
 
 
 def variables(target, given):
-    """Return the arguments that lead the role to a release."""
+    """Return the arguments for ansible-playbook to upgrade to a release."""
     return ["-e", json.dumps({"release_upgrade_target": target, **given})]
 
 
 class Begun:
-    """An upgrade whose controller is at work.
+    """A running upgrade.
 
     Attributes:
-        process: the controller, which has a session of its own.
+        process: the controller, in its own session.
 
     """
 
@@ -72,16 +72,16 @@ class Begun:
         self._output = output
 
     def said(self):
-        """Return what it has printed so far, in one line."""
+        """Return its output so far, joined to one line."""
         self._output.seek(0)
         return " ".join(self._output.read().split())
 
     def wait_for(self, words):
-        """Wait until it has printed something."""
+        """Wait until it has printed these words."""
         self._wait(lambda: words in self.said(), words)
 
     def wait_until(self, host, condition):
-        """Wait until a shell condition holds on the host, which may not answer at times."""
+        """Wait until a shell condition is true on the host, which may be unreachable at times."""
         ask = f"if {condition}; then echo so; fi"
         self._wait(lambda: host.run(ask, check=False).strip() == "so", condition)
 
@@ -93,7 +93,7 @@ class Begun:
             time.sleep(0.2)
 
     def kill(self):
-        """Kill the controller and what it has started, without a word."""
+        """Kill the controller and its children by SIGKILL."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -101,7 +101,7 @@ class Begun:
 
 @contextlib.contextmanager
 def begun(host, target, **given):
-    """Begin an upgrade; what is left of its controller at the end is killed."""
+    """Start an upgrade; kill its controller at the end."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             playbook_command(host, "release_upgrade", *variables(target, given)),
@@ -124,17 +124,17 @@ def release(host):
 
 
 def is_active(host):
-    """Return whether the host is at work on an upgrade."""
+    """Return whether an upgrade runs on the host."""
     return host.run("systemctl is-active uring-lab-release-upgrade", check=False).strip() == "active"
 
 
 def sources(host):
-    """Return apt's sources as they stand in their files."""
+    """Return the content of apt's sources files."""
     return host.run("tail -n +1 /etc/apt/sources.list /etc/apt/sources.list.d/*")
 
 
 def is_whole(host, codename):
-    """Assert that a host is at a release with nothing left to do, and nothing left of how it came there."""
+    """Assert that a host has a release completely, without remains of the upgrade."""
     assert release(host) == codename
     assert host.run("sudo dpkg --audit") == ""
     assert host.run("sudo find /var/lib/uring-lab /tmp/uring-lab-* -mindepth 1 2>/dev/null || true") == ""
@@ -142,7 +142,7 @@ def is_whole(host, codename):
 
 
 def is_furnished(host):
-    """Assert that a host which has come from bookworm to trixie is still furnished as it was."""
+    """Assert that the owner's changes (FURNISH) survived the upgrade from bookworm to trixie."""
     assert host.run("tail -n 1 /etc/adduser.conf") == "DHOME=/srv/home\n"
     assert host.run("tail -n 1 /etc/ssh/sshd_config") == "ClientAliveInterval 77\n"
     assert host.run("apt-mark showhold") == "lz4\n"

@@ -1,4 +1,4 @@
-"""Switches an emulated machine off and on when it hangs."""
+"""Power-cycles an emulated machine when it hangs."""
 
 import threading
 import time
@@ -6,16 +6,16 @@ import warnings
 
 from lab import access, console, machine, state
 
-#: Seconds without a word on the console after which a machine that does not answer either is switched off.
-#: A host on trial finds its way back sooner, and whoever waits for the machine gives it longer.
+#: Seconds without console output after which a machine that does not answer is power-cycled. A failed trial
+#: boot reboots sooner, and the tests wait longer for a machine.
 SILENCE = 180
 
 
 class Watchdog(threading.Thread):
-    """Watches a machine until told that it is over.
+    """Watches a machine until it is stopped.
 
-    Under QEMU 7.2 a machine now and then hangs on its way up or down: four times in some hundreds.
-    What a person then does is done here, and told by a warning; one with its own reason will do so again.
+    With QEMU 7.2 an emulated machine sometimes hangs during boot or shutdown, four times in some hundreds.
+    The watchdog power-cycles it and issues a warning; a machine that hangs for a real reason will hang again.
     """
 
     def __init__(self, host):
@@ -24,17 +24,17 @@ class Watchdog(threading.Thread):
         self._over = threading.Event()
 
     def __enter__(self):
-        """Begin to watch."""
+        """Start watching."""
         self.start()
         return self
 
     def __exit__(self, *_):
-        """Stop watching, once a machine that is being started has come up."""
+        """Stop watching; wait for a power cycle in progress."""
         self._over.set()
         self.join()
 
     def run(self):
-        """Look at the console's length, again and again."""
+        """Poll the length of the console's log."""
         log = self._host.directory / "console.log"
         length, since = -1, time.monotonic()
         while not self._over.wait(10):
@@ -45,11 +45,11 @@ class Watchdog(threading.Thread):
                 since = time.monotonic()
 
     def _power_cycle_if_silent(self, log):
-        """Ask the machine three times whether it is there, and switch it off and on if not."""
+        """Try to reach the machine three times, and power-cycle it if it does not answer."""
         found = state.load(self._host.directory)
         if any(access.answers(found.directory, found.name, found.port) for _ in range(3)):
             return
         said = console.tail(log, 40)
         found.process.end()
         machine.up(found.name)
-        warnings.warn(f"{found.name} hung and was switched off and on. {said}", stacklevel=1)
+        warnings.warn(f"{found.name} hung and was power-cycled. {said}", stacklevel=1)

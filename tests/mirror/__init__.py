@@ -1,1 +1,1 @@
-"""A throw-away mainline archive: its tree, its server, and kernels in it that really boot."""
+"""A disposable mainline archive for tests: its files, its server, and bootable kernels."""

@@ -1,4 +1,4 @@
-"""A mainline archive to test with: its directories, pages, checksums and signatures, around any debs."""
+"""A mainline archive for tests: directories, pages, checksums and signatures for given debs."""
 
 import hashlib
 import shutil
@@ -18,9 +18,9 @@ class Mirror:
 
     Attributes:
         root: the directory.
-        key: a file with the public key, armoured.
-        fingerprint: the key's.
-        signer: who signs; one may be handed in, for it takes half a second to make.
+        key: a file with the armoured public key.
+        fingerprint: of the key.
+        signer: signs the checksums; tests may share one, because it takes half a second to make.
 
     """
 
@@ -45,15 +45,15 @@ class Mirror:
         failed: bool = False,
         links: bool = True,
     ) -> Path:
-        """Add a build. Called again for the same version it adds a second one to the same directory.
+        """Add a build. A second call for the same version adds another build to the same directory.
 
         Args:
             version: such as `5.6`; its directory is `v5.6`.
-            debs: its debs, under the archive's names; none = those of minimal_build.
+            debs: its debs, with the archive's file names; None: those of minimal_build.
             layout: `flat`: the debs are in the version's directory, as until June 2020; `folder`: in a
                 subdirectory for the architecture.
-            stamp: of the debs made here where none are given.
-            architecture: whose build it is.
+            stamp: of the debs made here if none are given.
+            architecture: of the build.
             failed: whether the build failed: then there are no debs, only a page that says so.
             links: whether the version's page links to the debs of a subdirectory, as the archive's does, or
                 only to the subdirectory, as Apache would do by itself.
@@ -90,7 +90,7 @@ class Mirror:
         return build
 
     def add_odd(self, name: str) -> None:
-        """Add a directory that is no build, such as `daily` or `v5.12-rc1-dontuse`."""
+        """Add a directory that is not a build, such as `daily` or `v5.12-rc1-dontuse`."""
         (self.root / name).mkdir()
         pages.write(self.root / name, f"/mainline/{name}")
         self._index()
@@ -100,8 +100,8 @@ class Mirror:
 
         Args:
             directory: where the debs are.
-            checksums: what to write; none = the sums of the debs.
-            signer: who signs; none = the archive's own key.
+            checksums: what to write; None: the checksums of the debs.
+            signer: who signs; None: the archive's own key.
 
         """
         path = directory / "CHECKSUMS"
@@ -113,7 +113,7 @@ class Mirror:
 
 
 def checksums_of(directory: Path) -> str:
-    """Return what the archive's CHECKSUMS would say of the debs of a directory."""
+    """Return the archive's CHECKSUMS file for the debs of a directory."""
     blocks = []
     for title, digest in (("Sha1", hashlib.sha1), ("Sha256", hashlib.sha256)):
         lines = [

@@ -1,8 +1,7 @@
-"""The release that a Linux image calls itself, written over in the compressed kernel inside it.
+"""Changes the release of a Linux image (`uname -r`) within its compressed kernel.
 
-`uname -r` prints a field of a structure in the kernel's data. The release stands in two more kinds of places,
-which stay as they are: the first line of the boot, and the "vermagic" that modules are held to, so that the
-modules of the kernel as it was built still load.
+`uname -r` prints a field of a structure in the kernel's data. Two other copies of the release stay unchanged:
+the banner at boot, and the "vermagic" that modules are checked against, so the modules still load.
 """
 
 import lzma
@@ -16,10 +15,10 @@ _MAGIC = 0x202
 _PAYLOAD = 0x248
 _SECTOR = 512
 
-#: Bytes of a field of `struct new_utsname` (include/uapi/linux/utsname.h), the closing NUL among them.
+#: Bytes of a field of `struct new_utsname` (include/uapi/linux/utsname.h), including the final NUL.
 _FIELD = 65
 
-#: What the kernel's decoder knows (scripts/xz_wrap.sh), with more effort: the result must not be longer.
+#: The filters of scripts/xz_wrap.sh with a higher preset, because the result must not become longer.
 _FILTERS = [
     {"id": lzma.FILTER_X86},
     {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 32 << 20},
@@ -27,12 +26,12 @@ _FILTERS = [
 
 
 def rename(image: bytes, release: str) -> bytes:
-    """Return a bzImage that calls itself `release`, of the same length and otherwise the same.
+    """Return the bzImage with another release, of the same length and otherwise unchanged.
 
-    Raises LabError when this is no bzImage compressed by xz, or the changed kernel, compressed, is longer.
+    Raises LabError if it is not a bzImage compressed by xz, or if the result would become longer.
     """
     start, size = _payload(image)
-    # Behind the stream stands the length of what is in it, in four bytes, for the code that unpacks it.
+    # The stream is followed by the uncompressed length in four bytes.
     packed, length = image[start : start + size - 4], image[start + size - 4 : start + size]
     try:
         kernel = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(packed)
@@ -47,11 +46,11 @@ def rename(image: bytes, release: str) -> bytes:
 
 
 def _payload(image: bytes) -> tuple[int, int]:
-    """Return where the compressed kernel begins, and its length."""
+    """Return the offset and the length of the compressed kernel."""
     if image[_MAGIC : _MAGIC + 4] != b"HdrS":
-        raise LabError("This is no bzImage: the mark of its setup header is missing.")
+        raise LabError("This is no bzImage: the signature of its setup header is missing.")
     offset, size = struct.unpack_from("<II", image, _PAYLOAD)
-    # 0 stands for 4, for the sake of very old boot loaders.
+    # 0 means 4, by the boot protocol.
     start = ((image[_SETUP_SECTORS] or 4) + 1) * _SECTOR + offset
     if size <= len(b"size") or start + size > len(image):
         raise LabError("The bzImage is cut short: its kernel does not lie within it.")
@@ -63,13 +62,13 @@ def _pack(kernel: bytes) -> bytes:
 
 
 def _rename(kernel: bytes, release: str) -> bytes:
-    """Write a release over that of every `struct new_utsname` of an unpacked kernel."""
+    """Overwrite the release in every `struct new_utsname` of an uncompressed kernel."""
     name = release.encode()
     if not 0 < len(name) < _FIELD:
         raise LabError(f"{release!r} cannot be a release: it has {len(name)} bytes, not 1 to {_FIELD - 1}.")
     mark = b"Linux".ljust(_FIELD, b"\0") + b"(none)".ljust(_FIELD, b"\0")
-    # More than one: of init/version.c's two, the linker takes the second.
+    # There are two, both from init/version.c; the linker uses the second.
     head, *rest = kernel.split(mark)
     if not rest:
-        raise LabError("The kernel holds no name of itself where it was looked for.")
+        raise LabError("The kernel has no name of itself: no struct new_utsname was found.")
     return mark.join([head, *(name.ljust(_FIELD, b"\0") + piece[_FIELD:] for piece in rest)])

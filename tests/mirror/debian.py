@@ -1,4 +1,4 @@
-"""Debs of a Debian release, from the archive that this computer trusts."""
+"""Downloads debs of a Debian release from the archive that this computer trusts."""
 
 import re
 import subprocess
@@ -13,14 +13,14 @@ from lab.tool import run
 
 
 class Debian:
-    """A release's packages, as an apt with lists of its own sees them: without root, and changing nothing."""
+    """The packages of a release, by an apt with its own lists: without root, and read-only for this host."""
 
     def __init__(self, directory: Path, options: list[str]):
         self._directory = directory
         self._options = options
 
     def stands_for(self, metapackage: str) -> str:
-        """Return the kernel's image that a metapackage depends on. Raises LabError when there is none."""
+        """Return the kernel image that a metapackage depends on. Raises LabError if there is none."""
         command = ["apt-cache", "depends", "--important", *self._options, metapackage]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         found = re.search(r"Depends: (linux-image-\S+)", answer.stdout)
@@ -43,7 +43,7 @@ class Debian:
 
 @contextmanager
 def release(suite: str) -> Iterator[Debian]:
-    """Read a release's lists of packages. What is unpacked is gone at the end. Raises LabError."""
+    """Download a release's package lists; unpacked files are removed at the end. Raises LabError."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "lists").mkdir()

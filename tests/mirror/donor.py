@@ -1,4 +1,4 @@
-"""Debian's own kernel, from the archive that this computer trusts, with the few modules a lab host needs."""
+"""Debian's kernel, from the archive that this computer trusts, with the few modules a lab host needs."""
 
 import re
 import shutil
@@ -10,13 +10,13 @@ from lab.errors import LabError
 from lab.progress import phase
 from tests.mirror import debian
 
-#: Its kernel is compressed by xz and its modules are not, whatever this computer's own release does.
+#: A release whose kernel is compressed by xz and whose modules are not compressed.
 SUITE = "bookworm"
 
-#: Not the cloud flavour, which has no driver of the watchdog that the lab's machines have (lab/qemu.py).
+#: Not the cloud flavour, which lacks the driver of the lab machines' watchdog (lab/qemu.py).
 METAPACKAGE = "linux-image-amd64"
 
-#: What a lab's machine needs to boot, to be reached, and to run a sandboxed service.
+#: The modules that a lab machine needs for booting, networking and a sandboxed service.
 MODULES = (
     *("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "qemu_fw_cfg", "button", "i6300esb"),
     *("ext4", "crc32c_generic", "crc32c_intel", "vfat", "nls_ascii", "nls_cp437", "nls_utf8"),
@@ -34,7 +34,7 @@ MODULES = (
     ),
 )
 
-#: To be raised when the code here begins to make something else.
+#: Raise it when a change here makes different files.
 FORMAT = 2
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]+)\0")
@@ -43,7 +43,7 @@ _DEPENDS = re.compile(rb"\0depends=([\w,-]+)\0")
 def fetch() -> Path:
     """Return a directory with `vmlinuz`, `config`, `System.map`, and `modules` as below /lib/modules/RELEASE.
 
-    What is not in the cache is downloaded first. Raises LabError when that fails.
+    It is downloaded if it is not in the cache. Raises LabError when that fails.
     """
     directory = paths.cache() / "mirror" / f"donor-{FORMAT}"
     partial = directory.with_suffix(".partial")
@@ -52,7 +52,7 @@ def fetch() -> Path:
             if not directory.exists():
                 what = f"getting a kernel to rename, {METAPACKAGE} of {SUITE}"
                 with phase(what), debian.release(SUITE) as packages:
-                    # The unsigned one, since it is going to be changed.
+                    # The unsigned image, because it will be changed.
                     image = packages.stands_for(METAPACKAGE)
                     _take(packages.unpacked(f"{image}-unsigned"), partial)
                 partial.rename(directory)
@@ -62,7 +62,7 @@ def fetch() -> Path:
 
 
 def _take(tree: Path, directory: Path) -> None:
-    """Copy the parts that are needed of a kernel's package into a directory."""
+    """Copy the needed parts of a kernel package into a directory."""
     for part in ("vmlinuz", "config", "System.map"):
         shutil.copy(next(tree.glob(f"boot/{part}-*")), directory / part)
     (source,) = tree.glob("lib/modules/*")
@@ -73,9 +73,9 @@ def _take(tree: Path, directory: Path) -> None:
 
 
 def closure(tree: Path, wanted: Iterable[str]) -> list[Path]:
-    """Return the files of modules below a directory, and of all that these depend on.
+    """Return the files of modules below a directory, and of their dependencies.
 
-    Raises LabError when there is no module of a name.
+    Raises LabError when a module is missing.
     """
     available = {path.stem.replace("-", "_"): path for path in tree.glob("kernel/**/*.ko")}
     found: dict[str, Path] = {}

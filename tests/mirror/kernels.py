@@ -1,9 +1,8 @@
-"""Kernels that really boot, as debs under the names of the mainline archive.
+"""Bootable kernels, as debs with the names of the mainline archive.
 
-What they are not: built from mainline's sources. The code is that of Debian's kernel (donor.py), which calls
-itself by another release (bzimage.py). Its modules are a few dozen, so that an emulated machine installs them
-soon; the headers hold nothing to build against. So they show what an installer does with such packages and
-what comes up of it, and nothing of how some version of Linux behaves.
+They are not built from mainline's sources: they are Debian's kernel (donor.py) with another release
+(bzimage.py), a few dozen modules, so that an emulated machine installs them fast, and empty headers. So they
+test the installation of such packages and their boot, not the behaviour of a Linux version.
 """
 
 import shutil
@@ -22,29 +21,29 @@ SCRIPTS = Path(__file__).with_name("scripts")
 
 @dataclass(frozen=True)
 class Variant:
-    """What is peculiar to a kind of kernel."""
+    """The properties of a kind of kernel."""
 
-    #: Modules, by their files' names, that it lacks.
+    #: Missing modules, by their file names.
     lacks: tuple[str, ...] = ()
     #: Whether its installation makes an initramfs.
     initramfs: bool = True
-    #: Whether it brings a service that stands still once the machine is up.
+    #: Whether it includes a service that makes the machine hang after the boot.
     hangs: bool = False
-    #: What its headers need besides; nothing provides it.
+    #: Additional dependencies of its headers, which cannot be satisfied.
     headers_need: tuple[str, ...] = ()
 
 
 VARIANTS = {
     "good": Variant(),
-    # Finds no root, and nobody to ask for one: the kernel itself panics, within seconds.
+    # Without an initramfs it finds no root: the kernel panics within seconds.
     "panic": Variant(initramfs=False),
-    # Its initramfs waits for a disk that it has no driver of.
+    # Its initramfs waits for a disk for which it has no driver.
     "no-disk": Variant(lacks=("virtio_blk",)),
-    # Comes up whole, and nobody can reach it.
+    # It boots, but cannot be reached.
     "no-network": Variant(lacks=("virtio_net",)),
-    # Played by a service: processors at the highest priority, for ever. Only a hardware watchdog helps.
+    # A service occupies all processors at the highest priority. Only a hardware watchdog helps.
     "hangs": Variant(hangs=True),
-    # As mainline's headers from 4.17 to about 5.14 on a release that has gone over to OpenSSL 3.
+    # Like mainline's headers from 4.17 to about 5.14 on a release with OpenSSL 3.
     "headers-unmet": Variant(headers_need=("libssl1.1 (>= 1.1.0)",)),
 }
 
@@ -56,14 +55,14 @@ def build(
 
     Args:
         directory: where they are put, made if missing.
-        version: as the archive's directory has it, without the v: "5.6", "5.6.19", "6.10-rc3". The debs are
-            those of 4.16.4 and later, with the modules in one of their own.
-        stamp: the time of the build, as in the names: "202003292333".
+        version: the name of the archive's directory without the v: "5.6", "5.6.19", "6.10-rc3". The debs are
+            split as since 4.16.4, with the modules in a separate one.
+        stamp: the time of the build, as in the file names: "202003292333".
         variant: one of VARIANTS.
-        headers: whether the two headers packages are among them.
+        headers: whether to make the two headers packages.
 
     Raises:
-        LabError: Debian's kernel cannot be had, or not be renamed.
+        LabError: Debian's kernel cannot be downloaded or changed.
 
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +82,7 @@ class _Maker:
     version: str
 
     def deb(self, package: str, tree: Path, scripts: dict[str, str], **fields: str) -> Path:
-        """Make a deb out of a tree of files, with control files by name, and fields of `control` itself."""
+        """Make a deb from a tree of files, maintainer scripts by name, and fields for `control`."""
         size = sum(path.lstat().st_size for path in tree.rglob("*") if not path.is_dir())
         control = {
             "Package": package,
@@ -132,7 +131,7 @@ def _image(make: _Maker, release: str, kind: Variant) -> Path:
 
 
 def _vmlinuz(release: str) -> Path:
-    """Return an image that calls itself so, made first where the cache has none: that takes 20 seconds."""
+    """Return an image with this release from the cache; making it takes 20 seconds."""
     source = donor.fetch()
     wanted = source / "renamed" / f"vmlinuz-{release}"
     with lock.held(source):
@@ -146,7 +145,7 @@ def _vmlinuz(release: str) -> Path:
 
 
 def _add_hang(tree: Path, release: str) -> None:
-    """Add a service that stands still, under this kernel alone."""
+    """Add a service that makes the machine hang, only with this kernel."""
     units = tree / "lib/systemd/system"
     wants = units / "multi-user.target.wants"
     wants.mkdir(parents=True)
@@ -171,7 +170,7 @@ def _modules(make: _Maker, release: str, kind: Variant) -> Path:
 
 
 def _headers(make: _Maker, name: str, kind: Variant) -> list[Path]:
-    """Make the headers of all flavours and those of this one, with nothing to build against."""
+    """Make the common headers and those of the flavour, both empty."""
     common, own = f"linux-headers-{name}", f"linux-headers-{name}-generic"
     needs = ", ".join((common, "libc6 (>= 2.14)", *kind.headers_need))
     return [

@@ -1,4 +1,4 @@
-"""Debs with next to nothing in them, and whole builds of such, under the names of the mainline archive."""
+"""Nearly empty debs, and complete builds of them, with the names of the mainline archive."""
 
 import functools
 import subprocess
@@ -11,9 +11,9 @@ STAMP = "202003292333"
 
 
 def base(version: str) -> str:
-    """Return what the names of a version's packages share: `5.6.0-050600` for 5.6.
+    """Return the common part of a version's package names: `5.6.0-050600` for 5.6.
 
-    Written anew, and not taken from the role, so that the one tests the other.
+    It does not use the role's code, so that the tests check that.
     """
     numbers, _, rc = version.partition("-")
     major, minor, micro = (*(int(number) for number in numbers.split(".")), 0)[:3]
@@ -28,15 +28,15 @@ def minimal_deb(
     depends: str = "",
     files: Mapping[str, str | bytes] | None = None,
 ) -> Path:
-    """Make a real deb with next to nothing in it.
+    """Make a nearly empty deb.
 
     Args:
-        directory: where it is put, under the name that the archive would give it.
+        directory: where it is put, with the archive's file name.
         package: its name.
         version: its version.
-        architecture: as dpkg names it.
-        depends: its Depends line.
-        files: their contents by their path.
+        architecture: dpkg's name of it.
+        depends: its Depends field.
+        files: contents by path.
 
     Returns:
         Its path.
@@ -52,7 +52,7 @@ def minimal_deb(
 def _built(
     package: str, version: str, architecture: str, depends: str, files: tuple[tuple[str, str | bytes], ...]
 ) -> bytes:
-    """Return a deb as dpkg-deb builds it: once for all the tests that ask for the same."""
+    """Return the bytes of a deb; cached, because many tests use the same."""
     with tempfile.TemporaryDirectory() as tree:
         control = Path(tree, "DEBIAN", "control")
         control.parent.mkdir()
@@ -85,17 +85,17 @@ def minimal_build(
     modules: bool = True,
     headers: bool = True,
 ) -> list[Path]:
-    """Make the debs of a build under their right names, with no kernel in them.
+    """Make the debs of a build with the right names, but without a kernel.
 
     Args:
         directory: where they are put.
         version: such as `5.6` or `6.10-rc3`.
         stamp: the build's time stamp.
         flavour: such as `generic`.
-        architecture: as dpkg names it.
+        architecture: dpkg's name of it.
         image: `image-unsigned`, or `image` as before 4.16.4.
-        modules: whether they are a deb of their own.
-        headers: whether there are any.
+        modules: whether the modules are in a separate deb.
+        headers: whether to make headers.
 
     Returns:
         Their paths.

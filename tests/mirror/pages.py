@@ -1,4 +1,4 @@
-"""The pages of the mainline archive: what Apache lists, and above it what the archive tells of its builds."""
+"""The pages of the mainline archive: Apache's directory listing, below a header about the builds."""
 
 from collections.abc import Mapping
 from html import escape
@@ -20,7 +20,7 @@ _FRAME = """\
 </body></html>
 """
 
-#: How wide the column of names is.
+#: Width of the column of names.
 _WIDTH = 90
 
 
@@ -28,9 +28,9 @@ def write(directory: Path, path: str, header: str = "") -> None:
     """Write a directory's page.
 
     Args:
-        directory: what it lists.
-        path: where that is on the server.
-        header: HTML that stands above the list.
+        directory: the directory that it lists.
+        path: its path on the server.
+        header: HTML above the list.
 
     """
     rows = []
@@ -53,12 +53,12 @@ def write(directory: Path, path: str, header: str = "") -> None:
 
 
 def header(directory: Path, succeeded: Mapping[str, bool], links: bool) -> str:
-    """Return what the archive tells of a version's builds.
+    """Return the header about a version's builds.
 
     Args:
-        directory: that of the version.
+        directory: the version's.
         succeeded: whether the build succeeded, by architecture.
-        links: whether it links to the debs in the directory of an architecture.
+        links: whether it links to the debs in an architecture's subdirectory.
 
     """
     lines = []
@@ -71,7 +71,7 @@ def header(directory: Path, succeeded: Mapping[str, bool], links: bool) -> str:
 
 
 def _build_lines(directory: Path, architecture: str, succeeded: bool, _links: bool) -> list[str]:
-    """Return what stood there until June 2020."""
+    """Return the header's lines in the format until June 2020."""
     log = f'<a href="BUILD.LOG.{architecture}">BUILD.LOG.{architecture}</a>'
     names = [
         deb.name for deb in sorted(directory.glob("*.deb")) if deb.stem.endswith((f"_{architecture}", "_all"))
@@ -80,7 +80,7 @@ def _build_lines(directory: Path, architecture: str, succeeded: bool, _links: bo
 
 
 def _test_lines(directory: Path, architecture: str, succeeded: bool, links: bool) -> list[str]:
-    """Return what has stood there since. The self-tests often fail, which says nothing about the kernel."""
+    """Return the header's lines in the format since then. The self-tests often fail for good kernels too."""
     names = [f"{architecture}/{deb.name}" for deb in sorted((directory / architecture).glob("*.deb"))]
     log = f'<a href="{architecture}/log">{architecture}/log</a>'
     tests = f'<a href="{architecture}/self-tests/log">{architecture}/self-tests/log</a>'

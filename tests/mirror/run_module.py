@@ -1,4 +1,4 @@
-"""Ask the module kernel_mainline in this very process, which is a hundred times as fast as by Ansible."""
+"""Runs the module kernel_mainline in this process, a hundred times as fast as by Ansible."""
 
 import contextlib
 import importlib.util
@@ -16,12 +16,12 @@ ROLE = Path(__file__).parents[2] / "roles" / "kernel"
 
 
 def run_module(**parameters: Any) -> dict[str, Any]:
-    """Run the module and return its answer; that of a failure has `failed`."""
+    """Run the module and return its result; on a failure it has `failed`."""
     said = io.StringIO()
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": parameters}).encode()
     with (
         mock.patch.object(basic, "_ANSIBLE_ARGS", arguments),
-        # From core 2.19 on the module must be told how its arguments are serialized.
+        # Needed from ansible-core 2.19 on: how the arguments are serialized.
         mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True),
         contextlib.redirect_stdout(said),
         contextlib.suppress(SystemExit),
@@ -31,7 +31,7 @@ def run_module(**parameters: Any) -> dict[str, Any]:
 
 
 def _module() -> ModuleType:
-    """Import the module as Ansible packs it, the role's own module_utils beside Ansible's."""
+    """Import the module with the role's module_utils below ansible.module_utils, as Ansible packs it."""
     for path in (ROLE / "module_utils").glob("mainline*.py"):
         name = f"ansible.module_utils.{path.stem}"
         if name not in sys.modules:

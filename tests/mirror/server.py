@@ -1,8 +1,7 @@
-"""Serve a mainline archive over HTTP on this computer, with faults put in.
+"""Serves a mainline archive over HTTP on this computer, with injected faults.
 
-What this cannot show: how the real archive behaves. Its pages are drawn from what is known of them, and no
-test ever asks it. There is no TLS, no proxy and no content network in between, no name to be looked up, and
-the loopback is fast, so that no time measured against it means anything.
+It does not prove how the real archive behaves, which no test contacts: the pages imitate the real ones, there
+is no TLS, proxy, CDN or name resolution, and the loopback interface is fast, so measured times mean nothing.
 """
 
 import contextlib
@@ -13,21 +12,21 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-#: Where the archive is on its server, and where it was until October 2023.
-PLACE, OLD_PLACE = "/mainline/", "/~kernel-ppa/mainline/"
+#: The archive's path on its server, now and until October 2023.
+PATH, OLD_PATH = "/mainline/", "/~kernel-ppa/mainline/"
 
 LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>Welcome to the guest network</title></head></html>\n"
 
 
 @dataclass
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
         url: the archive's address.
-        old_url: the address it once had, which redirects there.
-        requests: the paths that were asked for, relative to the archive, in their order.
-        most_at_once: how many were under way at the same time at most.
+        old_url: its former address, which redirects to url.
+        requests: the requested paths, relative to the archive, in order.
+        most_at_once: the maximum number of simultaneous requests.
 
     """
 
@@ -41,7 +40,7 @@ class Server:
     _closing: threading.Event = field(default_factory=threading.Event)
 
     def status(self, path: str, code: int, times: float = float("inf")) -> None:
-        """Answer with a status code: for ever, or so many times. All paths are relative to the archive."""
+        """Answer with a status code, forever or `times` times. All paths are relative to the archive."""
         self._faults[path] = (times, lambda handler: handler.send_error(code))
 
     def loop(self, path: str) -> None:
@@ -55,11 +54,11 @@ class Server:
         self._faults[path] = (float("inf"), answer)
 
     def page(self, path: str, body: bytes = LOGIN_PAGE) -> None:
-        """Answer with status 200 and a page of HTML, as a log-in page in between does."""
+        """Answer with status 200 and a page of HTML, like a captive portal."""
         self._faults[path] = (float("inf"), lambda handler: _answer(handler, body, "text/html"))
 
     def truncated(self, path: str, times: float = float("inf")) -> None:
-        """Promise the whole body and end in its middle."""
+        """State the full length, but close in the middle of the body."""
 
         def answer(handler: SimpleHTTPRequestHandler) -> None:
             body = _body(handler)
@@ -78,7 +77,7 @@ class Server:
         self._faults[path] = (times, answer)
 
     def oversized(self, path: str, size: int) -> None:
-        """Answer with so many bytes, and no word before how many they are."""
+        """Answer with `size` bytes and no content-length."""
 
         def answer(handler: SimpleHTTPRequestHandler) -> None:
             handler.send_response(200)
@@ -89,7 +88,7 @@ class Server:
         self._faults[path] = (float("inf"), answer)
 
     def drip(self, path: str, pause: float, drops: int) -> None:
-        """Answer in so many drops, with a pause in seconds after each."""
+        """Answer in `drops` pieces, with a pause in seconds after each."""
 
         def answer(handler: SimpleHTTPRequestHandler) -> None:
             body = _body(handler)
@@ -105,15 +104,15 @@ class Server:
         self._faults[path] = (float("inf"), answer)
 
     def silent(self, path: str) -> None:
-        """Take the request and never answer."""
+        """Accept the request and never answer."""
         self._faults[path] = (float("inf"), lambda _handler: self._closing.wait())
 
     def reset(self, path: str, times: float = float("inf")) -> None:
-        """End the connection without an answer."""
+        """Close the connection without an answer."""
         self._faults[path] = (times, lambda handler: handler.connection.close())
 
     def mend(self) -> None:
-        """Take all faults out and forget the requests."""
+        """Remove all faults and forget the requests."""
         self._faults.clear()
         self.requests.clear()
         self.most_at_once = 0
@@ -141,27 +140,27 @@ class Server:
 
 @contextlib.contextmanager
 def serve(root: Path) -> Iterator[Server]:
-    """Serve a directory as the archive, at a free port of the loopback."""
+    """Serve a directory as the archive, on a free port of the loopback interface."""
     server: Server
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
-            if path.startswith(OLD_PLACE):
+            if path.startswith(OLD_PATH):
                 self.send_response(301)
-                self.send_header("Location", PLACE + path.removeprefix(OLD_PLACE))
+                self.send_header("Location", PATH + path.removeprefix(OLD_PATH))
                 self.end_headers()
                 return
-            if not path.startswith(PLACE):
+            if not path.startswith(PATH):
                 self.send_error(404)
                 return
             self.path = path
-            inside = path.removeprefix(PLACE)
+            inside = path.removeprefix(PATH)
             with server._counted(inside), contextlib.suppress(ConnectionError):
                 (server._fault(inside) or SimpleHTTPRequestHandler.do_GET)(self)
 
         def translate_path(self, path: str) -> str:
-            return super().translate_path("/" + path.removeprefix(PLACE))
+            return super().translate_path("/" + path.removeprefix(PATH))
 
         def log_message(self, *_arguments: object) -> None:
             pass
@@ -178,7 +177,7 @@ def serve(root: Path) -> Iterator[Server]:
 
     with Quiet(("127.0.0.1", 0), Handler) as httpd:
         origin = f"http://127.0.0.1:{httpd.server_port}"
-        server = Server(origin + PLACE, origin + OLD_PLACE)
+        server = Server(origin + PATH, origin + OLD_PATH)
         threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield server

@@ -1,7 +1,4 @@
-"""A key that is thrown away, to sign a mainline archive with.
-
-Needs gpg and gpg-agent, the packages of these names.
-"""
+"""A temporary key to sign a mainline archive with. Needs the packages gpg and gpg-agent."""
 
 import os
 import re
@@ -12,7 +9,7 @@ from pathlib import Path
 
 
 class Signer:
-    """A throw-away RSA key, like the archive's own an RSA-2048 one, in a home of its own."""
+    """A temporary RSA-2048 key, like the archive's, in a temporary GNUPGHOME."""
 
     def __init__(self):
         for program in ("gpg", "gpgconf"):
@@ -34,7 +31,7 @@ class Signer:
         self.fingerprint = re.search(r"^fpr:+([0-9A-F]{40}):", listing, re.MULTILINE)[1]
 
     def sign(self, data: Path, *, armour: bool = False) -> None:
-        """Put a detached signature beside a file, named after it with `.gpg` at its end."""
+        """Write a detached signature of a file beside it, with the suffix `.gpg`."""
         form = ["--armor"] if armour else []
         self._gpg("--yes", *form, "--output", f"{data}.gpg", "--detach-sign", str(data))
 
@@ -44,7 +41,7 @@ class Signer:
         try:
             run = subprocess.run(command, env=environment, capture_output=True, check=False)
         finally:
-            # The agent that gpg starts would outlive us.
+            # Otherwise gpg-agent would outlive us.
             subprocess.run(["gpgconf", "--kill", "all"], env=environment, capture_output=True, check=False)
         if run.returncode:
             raise RuntimeError(f"{' '.join(command)}: {run.stderr.decode(errors='replace')}")

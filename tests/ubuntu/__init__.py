@@ -1,1 +1,1 @@
-"""A simulated Ubuntu host: a Debian container with files, archive and upgrader like those of Ubuntu."""
+"""A simulated Ubuntu host: a Debian container with files, archive and upgrader like Ubuntu's."""

@@ -1,4 +1,4 @@
-"""Ubuntu's servers, as directories: archive, old-releases and changelogs, each with next to nothing in it."""
+"""Writes the files of Ubuntu's servers (archive, old-releases, changelogs), with only a few packages."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from tests.mirror.signer import Signer
 
 @dataclass(frozen=True)
 class Release:
-    """A release of Ubuntu: what its upgrader starts from, and whether it turns the sources into deb822's."""
+    """A release of Ubuntu; `deb822`: its upgrader converts the sources to the deb822 format."""
 
     version: str
     codename: str
@@ -35,7 +35,7 @@ def _day(year, month, day):
     return datetime(year, month, day, tzinfo=timezone.utc)
 
 
-#: Those that matter here, oldest first. meta-release marks an LTS as supported as long as it has ESM.
+#: The simulated releases, oldest first. meta-release marks an LTS as supported while it has ESM.
 RELEASES = {
     release.version: release
     for release in (
@@ -46,7 +46,7 @@ RELEASES = {
         Release("24.04", "noble", _day(2024, 4, 25), upgraded_from=("jammy", "mantic"), deb822=True),
     )
 }
-#: A third party's repository has one suite for all releases, and one for each.
+#: The repository of a third party has one suite for all releases, and one per release.
 THIRD_PARTY = "packages.example.com"
 COMPONENTS = ("main", "universe")
 
@@ -70,7 +70,7 @@ DISTRIB_DESCRIPTION="Ubuntu {version} (simulated)"
 END
 """
 LSB_RELEASE = """#!/bin/sh
-# -c -s and -r -s, as scripts ask.
+# Supports -c -s and -r -s, which scripts use.
 . /etc/lsb-release
 case $* in *c*) echo "$DISTRIB_CODENAME" ;; *) echo "$DISTRIB_RELEASE" ;; esac
 """
@@ -79,7 +79,7 @@ META_RELEASE = """[METARELEASE]
 URI = http://changelogs.ubuntu.com/meta-release
 URI_LTS = http://changelogs.ubuntu.com/meta-release-lts
 """
-# The upgrader says by a file whether this service is to be hindered at being configured.
+# The simulated upgrader makes the configuration of this package fail or hang by writing that word to a file.
 SERVICE_POSTINST = """#!/bin/sh
 hindrance=$(cat /run/simulated-ubuntu-hindrance 2>/dev/null) || exit 0
 rm /run/simulated-ubuntu-hindrance
@@ -91,10 +91,10 @@ esac
 
 
 def write(directory, programs):
-    """Write every server's files to a directory of its name, and the key that signs them.
+    """Write every server's files to a directory named after it, and the public key.
 
     Args:
-        directory: where they go.
+        directory: where to write them.
         programs: the directory with the simulated do-release-upgrade and upgrader.
 
     """
@@ -119,7 +119,7 @@ def write(directory, programs):
 
 
 def _packages(root, release, programs):
-    """Make a release's packages; return those of the release and those that came as updates."""
+    """Make a release's packages; return the original ones and the updates."""
     names = {"version": release.version, "codename": release.codename}
     prompt = "lts" if release.lts else "normal"
     first = [
@@ -128,7 +128,7 @@ def _packages(root, release, programs):
             "ubuntu-minimal",
             release.version,
             {"DEBIAN/postinst": POSTINST.format(**names), "usr/bin/lsb_release": LSB_RELEASE},
-            # What makes the host one of the new release comes last.
+            # Configured last: this package writes the new release to os-release.
             depends=f"lab-service (>= {release.version})",
         ),
         _deb(
@@ -158,7 +158,7 @@ def _service(root, version, release):
 
 
 def _deb(root, package, version, files=(), depends=""):
-    """Make a deb in an archive's pool; what begins with #! is executable. Return its path."""
+    """Make a deb in an archive's pool, and return its path. Files that begin with #! are executable."""
     deb = root / "pool" / f"{package}_{version.partition(':')[2] or version}_all.deb"
     deb.parent.mkdir(parents=True, exist_ok=True)
     control = (
@@ -178,7 +178,7 @@ def _deb(root, package, version, files=(), depends=""):
 
 
 def _suite(root, signer, release, pocket, debs, origin="Ubuntu"):
-    """Write a suite: its lists of packages and its signed Release file."""
+    """Write a suite: its package lists and its signed Release file."""
     suite = root / "dists" / f"{release.codename}{pocket}"
     machine = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
     architecture = machine.stdout.strip()
@@ -207,7 +207,7 @@ def _stanza(root, deb):
 
 
 def _upgrader(root, signer, release, program):
-    """Write what do-release-upgrade fetches: a signed tar file with a program of the release's name."""
+    """Write what do-release-upgrade downloads: a signed tar file with a program named after the release."""
     directory = root / "dists" / f"{release.codename}-updates/main/dist-upgrader-all/current"
     directory.mkdir(parents=True)
     packed = directory / f"{release.codename}.tar.gz"

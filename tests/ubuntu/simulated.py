@@ -1,14 +1,13 @@
-"""Turn a Debian container into a simulated Ubuntu host, and say how its upgrader is to behave.
+"""Turns a Debian container into a simulated Ubuntu host, and sets the behaviour of its upgrader.
 
-Simulated are: os-release, lsb-release and `lsb_release`; apt's sources, under Ubuntu's own addresses, which
-lead to a server in the container itself; changelogs.ubuntu.com with its meta-release files; and do-release-
-upgrade, with the upgrader that it fetches, verifies and runs (host/). apt, dpkg, systemd, ssh and the reboots
-are real, and so are the packages of the releases, though there are few. The container's own packages stay as
-they are: no list has them, so nothing upgrades or removes them.
+Simulated are: os-release, lsb-release and `lsb_release`; apt's sources, whose addresses are Ubuntu's but lead
+to a server in the container; changelogs.ubuntu.com with its meta-release files; and do-release-upgrade, with
+the upgrader that it downloads, verifies and runs (host/). apt, dpkg, systemd, ssh and the reboots are real,
+and so are the few packages of the releases. The container's own packages are in no package list, so nothing
+upgrades or removes them.
 
-The simulation is written anew after what ubuntu-release-upgrader 22.04.10 (commit dd5d72d6 of
-mvo5/ubuntu-release-upgrader) and update-manager do, and after the way of 24.04 with sources. It has none of
-their code.
+The simulation imitates ubuntu-release-upgrader 22.04.10 (commit dd5d72d6 of mvo5/ubuntu-release-upgrader) and
+update-manager, and 24.04's treatment of sources. It contains none of their code.
 """
 
 import io
@@ -22,7 +21,7 @@ from tests.ubuntu import archive
 
 HERE = Path(__file__).parent / "host"
 
-#: How the upgrader may behave; host/do_release_upgrade.py and host/upgrader.py play them.
+#: The behaviours that host/do_release_upgrade.py and host/upgrader.py simulate.
 BEHAVIOURS = (
     "succeeds",
     "slow",
@@ -36,7 +35,7 @@ BEHAVIOURS = (
     "release notes",
     "fetch fails",
     "not authentic",
-    # with exit status 1, and a word in main.log alone
+    # with exit status 1, and a message only in main.log
     "lock",
     "broken packages",
     "python link",
@@ -47,12 +46,12 @@ BEHAVIOURS = (
 
 
 def shape(host, release="19.10", *behaviours):
-    """Make the container a fresh Ubuntu host of a release, whatever was done to it before.
+    """Make the container a freshly installed Ubuntu host of a release, whatever its state.
 
     Args:
-        host: a running lab container of Debian, as tests/e2e/support.Host.
+        host: a running lab container of Debian, a tests/e2e/support.Host.
         release: 18.04, 19.10, 20.04, 22.04 or 24.04.
-        behaviours: as in `behave`; none = the upgrade succeeds.
+        behaviours: as in `behave`; default: the upgrade succeeds.
 
     """
     _as_root(host, "mkdir -p /opt/simulated-ubuntu && tar -xzC /opt/simulated-ubuntu", _files())
@@ -62,7 +61,7 @@ def shape(host, release="19.10", *behaviours):
 
 
 def behave(host, *behaviours):
-    """Say how the upgrader behaves at its next runs: a behaviour for each, the last for all after it."""
+    """Set the upgrader's behaviour in its next runs, one per run; the last one also for all later runs."""
     unknown = set(behaviours) - set(BEHAVIOURS)
     if unknown or not behaviours:
         raise ValueError(f"no such behaviour: {unknown}; there are {', '.join(BEHAVIOURS)}")
@@ -71,7 +70,7 @@ def behave(host, *behaviours):
 
 @cache
 def _files():
-    """Return what goes to the host, as a packed tar file. Made once for all hosts: so is the key."""
+    """Return the host's files as a compressed tar file; cached, so that all hosts share the key."""
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, tarfile.open(fileobj=packed, mode="w:gz") as tar:
         archive.write(Path(name), HERE)

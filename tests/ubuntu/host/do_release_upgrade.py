@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A simulation of Ubuntu's do-release-upgrade: is a release offered? It fetches its upgrader and runs it.
+"""A simulation of Ubuntu's do-release-upgrade: downloads the upgrader of an offered release and runs it.
 
-Its checks, their order, its words and its exit statuses are the real one's: 1 when there is nothing to be
-done or something has to be done first, and 0 when the upgrader could not be fetched or verified. Mode and
-front end are handed on and have no effect: it is always as if nobody were there.
+The checks, their order, the messages and the exit statuses are the real one's: 1 when there is nothing to do
+or something has to be done first, and 0 when the upgrader could not be downloaded or verified. Mode and front
+end are passed on but have no effect: it always behaves as the non-interactive front end.
 """
 
 import argparse
@@ -24,7 +24,7 @@ KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
 def offered():
-    """Return the release that is offered, the fields of its meta-release stanza, or end with the reason."""
+    """Return the meta-release stanza of the offered release, or exit with the reason."""
     settings = configparser.ConfigParser()
     settings.read(["/etc/update-manager/meta-release", "/etc/update-manager/release-upgrades"])
     prompt = settings.get("DEFAULT", "Prompt", fallback="normal").lower()
@@ -47,7 +47,7 @@ def offered():
     names = [stanza["Dist"] for stanza in stanzas]
     present = subprocess.check_output(["lsb_release", "-c", "-s"], text=True).strip()
     later = stanzas[names.index(present) + 1 :] if present in names else []
-    # A release past its end is passed over, also where the upgrader after it does not start from here.
+    # Skips unsupported releases, even if the next one's upgrader does not support an upgrade from here.
     found = next((stanza for stanza in later if stanza["Supported"] == "1"), None)
     if found is None and prompt == "lts":
         end(1, "There is no development version of an LTS available.")
@@ -57,7 +57,7 @@ def offered():
 
 
 def check_the_host():
-    """End with the reason where the host is not ready."""
+    """Exit with the reason if the host is not ready."""
     pending = [
         package.name
         for package in apt.Cache()
@@ -72,7 +72,7 @@ def check_the_host():
 
 
 def behaviour():
-    """Return how this run is to behave: the list's first line, which is used up unless it is the last."""
+    """Return the behaviour of this run: the first line of the file, removed unless it is the last."""
     first, *rest = BEHAVIOUR.read_text().splitlines()
     if rest:
         BEHAVIOUR.write_text("\n".join(rest))
@@ -80,7 +80,7 @@ def behaviour():
 
 
 def fetch(stanza, play):
-    """Fetch the upgrader and return its path, or end as if all were well."""
+    """Download the upgrader and return its path; on a failure exit with status 0, like the real one."""
     directory = Path(tempfile.mkdtemp(prefix="ubuntu-release-upgrader-"))
     os.chdir(directory)
     tool = stanza["UpgradeTool"]
@@ -100,24 +100,24 @@ def fetch(stanza, play):
         end(0, "Authentication failed\nAuthenticating the upgrade failed.")
     print(f"extracting '{packed}'")
     with tarfile.open(packed) as tar:
-        tar.extractall()  # noqa: S202  # of our own making, and verified
+        tar.extractall()  # noqa: S202  # made by the tests, and verified
     return str(directory / stanza["Dist"])
 
 
 def get(uri):
-    """Return what is at an address. Raises URLError."""
+    """Download a URI. Raises URLError."""
     with urllib.request.urlopen(uri, timeout=20) as answer:  # noqa: S310  # the meta-release files' own
         return answer.read()
 
 
 def end(status, words):
-    """End with an exit status and the words that go with it."""
+    """Print a message and exit."""
     print(words)
     sys.exit(status)
 
 
 def main():
-    """Do what the command line asks for."""
+    """Run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-c", "--check-dist-upgrade-only", action="store_true")
     parser.add_argument("-m", "--mode", default="server")
@@ -130,7 +130,7 @@ def main():
     check_the_host()
     play = behaviour()
     if play == "release notes":
-        # Versions of 2021 ask even where nobody is there, and take the end of the input for a no.
+        # Versions of 2021 ask even non-interactively, and take the end of the input as a no.
         print("\n= Welcome =\n\nContinue [yN] ", end="", flush=True)
         if not sys.stdin.readline().lower().startswith("y"):
             sys.exit(0)

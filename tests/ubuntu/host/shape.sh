@@ -1,12 +1,12 @@
 #!/bin/sh
-# Make this Debian container a simulated Ubuntu host that has just been installed, whatever was done to it before.
+# Makes this Debian container a freshly installed simulated Ubuntu host, whatever its state.
 #   shape.sh CODENAME VERSION
 codename=$1
 version=$2
 www=/opt/simulated-ubuntu/www
 export DEBIAN_FRONTEND=noninteractive
 
-# Nothing of an earlier test, nor of the role under test.
+# Remove the traces of earlier tests and of the role under test.
 systemctl stop uring-lab-release-upgrade.service 2>/dev/null || true
 systemctl reset-failed uring-lab-release-upgrade.service 2>/dev/null || true
 rm -rf /var/lib/uring-lab /var/log/uring-lab /var/log/dist-upgrade /var/lib/simulated-ubuntu
@@ -28,7 +28,7 @@ base64 -d >/usr/share/keyrings/ubuntu-archive-keyring.gpg <<END
 $(sed -e '1,/^$/d' -e '/^=/,$d' $www/ubuntu-archive-keyring.asc)
 END
 
-# Sources as an installer writes them, and those of a third party: one that is the same for all releases.
+# Sources as an installer writes them, and two of a third party, one of them the same for all releases.
 for pocket in '' -updates; do
     echo "deb http://archive.ubuntu.com/ubuntu $codename$pocket main universe"
 done >/etc/apt/sources.list
@@ -36,7 +36,7 @@ echo "deb http://security.ubuntu.com/ubuntu $codename-security main universe" >>
 echo 'deb http://packages.example.com/apt stable main' >/etc/apt/sources.list.d/tool.list
 echo "deb http://packages.example.com/apt $codename main" >/etc/apt/sources.list.d/tool-of-the-release.list
 
-# The release's own packages, without their updates. Older versions, where a test has upgraded them.
+# The release's packages without updates; downgraded if an earlier test has upgraded them.
 rm -f /etc/os-release
 apt-mark unhold lab-service lab-held >/dev/null 2>&1 || true
 for deb in lab-service_$version.0 lab-held_$version ubuntu-minimal_$version ubuntu-release-upgrader-core_$version.1 lab-tool_1.0; do

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
-"""A simulation of the upgrader that do-release-upgrade fetches: does an upgrade, or fails in a certain way.
+"""A simulation of the upgrader that do-release-upgrade downloads: upgrades, or fails in a given way.
 
-For real it rewrites the sources, also those of old-releases to the archive; has apt and dpkg upgrade; and
-puts the sources back where it gives up before that. Like the real one's front end for nobody it writes its
-errors to main.log alone, answers every question with yes, keeps changed configuration files and leaves the
-reboot to others.
+It really rewrites the sources (old-releases becomes archive), runs apt and dpkg, and restores the sources if
+it gives up before that. Like the real one's non-interactive front end it writes errors only to main.log,
+answers every question with yes, keeps changed configuration files and does not reboot.
 """
 
 import json
@@ -21,12 +20,12 @@ from pathlib import Path
 SOURCES = Path("/etc/apt/sources.list.d")
 OWN = re.compile(r"^deb.*//[^/]*\bubuntu\.com/")
 ENTRY = re.compile(r"(deb(?:-src)?) (\S+) (\S+) (.*)")
-#: The files of sources that were made anew.
+#: The sources files that were created.
 MADE = []
 LOGS = Path("/var/log/dist-upgrade")
 HINDRANCE = Path("/run/simulated-ubuntu-hindrance")
 
-#: What it refuses before and after it has rewritten the sources, in the real one's words.
+#: Errors before and after the sources are rewritten, in the real one's words.
 BEFORE = {
     "lock": "Unable to get exclusive lock This usually means that another package management application",
     "broken packages": "Broken packages Your system contains broken packages that couldn't be fixed",
@@ -40,19 +39,19 @@ AFTER = {
 
 
 def start_log():
-    """Begin main.log, and put the logs of an earlier run into a directory."""
+    """Begin main.log, and move the logs of an earlier run to a subdirectory."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    kept = LOGS / time.strftime("%Y%m%d-%H%M")
+    earlier = LOGS / time.strftime("%Y%m%d-%H%M")
     for log in LOGS.glob("*.log"):
-        kept.mkdir(exist_ok=True)
-        log.rename(kept / log.name)
+        earlier.mkdir(exist_ok=True)
+        log.rename(earlier / log.name)
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.DEBUG, filename=LOGS / "main.log", format=form)
     logging.info("release-upgrader version 'simulated' started")
 
 
 def sources():
-    """Return the files of apt's sources, each with the copy that is kept of it."""
+    """Return apt's sources files, each with the path of its backup."""
     files = [Path("/etc/apt/sources.list"), *SOURCES.glob("*.list")]
     return [(file, Path(f"{file}.distUpgrade")) for file in files]
 
@@ -74,7 +73,7 @@ def _rewritten(line, present, to):
 
 
 def migrate(present, to):
-    """Turn the one-line format into deb822's. What is no source, a comment of whatever kind, is left out."""
+    """Convert the one-line format to deb822. Comments are left out."""
     for file, copy in sources():
         shutil.copy2(file, copy)
         stanzas, left = {}, []
@@ -96,8 +95,8 @@ def migrate(present, to):
     Path("/etc/apt/sources.list").write_text("# Ubuntu sources have moved to sources.list.d/ubuntu.sources\n")
 
 
-def put_back():
-    """Put the sources back as they were."""
+def restore():
+    """Restore the sources."""
     for copy in [*SOURCES.glob("*.distUpgrade"), *SOURCES.parent.glob("*.distUpgrade")]:
         shutil.copy2(copy, copy.with_suffix(""))
     for file in MADE:
@@ -105,23 +104,23 @@ def put_back():
 
 
 def refuse(words):
-    """Say why, to the log alone, put the sources back and end."""
+    """Log the reason, restore the sources and exit."""
     logging.error("%s (None)", words)
     logging.debug("abort called")
-    put_back()
+    restore()
     logging.error("view.abort called")
     sys.exit(1)
 
 
 def apt_get(*arguments):
-    """Have apt work as the real one does: asking nothing, keeping configuration files. Return its process."""
+    """Start apt-get like the real one: non-interactive, keeping configuration files. Return its process."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "--yes", "--quiet", "-o", "Dpkg::Options::=--force-confold", *arguments]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def upgrade(play):
-    """Upgrade the packages; end where that does not go well."""
+    """Upgrade the packages; exit on a failure."""
     if play in ("package fails", "dies half-way", "host dies"):
         HINDRANCE.write_text("fails" if play == "package fails" else "hangs")
     work = apt_get("dist-upgrade")
@@ -140,7 +139,7 @@ def upgrade(play):
 
 
 def main():
-    """Play a behaviour."""
+    """Run with the given behaviour."""
     play = sys.argv[1]
     start_log()
     settings = json.loads(Path("settings.json").read_text())
