@@ -48,7 +48,7 @@ def suite(name: str | None = None) -> Suite:
     if entry is None:
         known = ", ".join(table["suites"])
         whose = "SUITE" if name else "this computer's own release"
-        raise UsageError(f"{whose} is {wanted!r}, which no lab host can be made of. Known: {known}.")
+        raise UsageError(f"{whose} is {wanted!r}, which is not available for lab hosts. Known: {known}.")
     distribution = table["distributions"][entry["distribution"]]
     return Suite(
         name=wanted,

@@ -56,7 +56,7 @@ def run(
             process.wait()
         raise
     if status != 0:
-        raise LabError("\n".join([f"{command[0]} failed (status {status}). Its last words:", *said]))
+        raise LabError("\n".join([f"{command[0]} failed (status {status}). The end of its output:", *said]))
 
 
 def need(program: str) -> str:

@@ -32,7 +32,7 @@ def start(state: State) -> None:
     """Power on and wait for ssh. If the kernel prints nothing under KVM, try again under emulation."""
     if not Path(state.image).exists():
         raise LabError(
-            f"The image under {state.name}'s disk is gone ({state.image}). Make the machine anew: "
+            f"The image under {state.name}'s disk is gone ({state.image}). Make it again: "
             f"`python -m lab down --name {state.name}`, then `up`."
         )
     chosen = accelerator.choose()

@@ -98,6 +98,6 @@ def test_ctrl_c_while_a_machine_comes_up_leaves_nothing(no_machine, kind, phrase
 def test_ctrl_c_while_an_image_is_built_leaves_nothing(no_machine, tmp_path):
     interrupted_up("container", "building", {"XDG_CACHE_HOME": str(tmp_path)})
     assert leftovers(NAMES[0]) == []
-    # Not by the name mmdebstrap: other tests may be building an image in parallel.
+    # Searching for mmdebstrap would not do: other tests may be building an image in parallel.
     assert processes(str(tmp_path)) == []
     assert [path for path in tmp_path.rglob("*") if path.suffix == ".tar" or "debstrap" in path.name] == []

@@ -163,7 +163,7 @@ LIMITED = f"""served = []
 
 #: Changes that make the server faulty, each with the cases that must reject it.
 SERVERS = {
-    ('("127.0.0.1", 8000)', '("0.0.0.0", 8000)'): ["loopback alone"],
+    ('("127.0.0.1", 8000)', '("0.0.0.0", 8000)'): ["loopback only"],
     ('mimetypes.guess_type(path)[0] or "application/octet-stream"', '"text/plain"'): ["every file", "types"],
     ("str(len(data))", "str(len(data) + 1)"): ["every file", "unknown type", "empty file", "8 MiB file"],
     ("self.wfile.write(data)", "self.wfile.write(data[:3000000])"): ["8 MiB file", "slow reader"],

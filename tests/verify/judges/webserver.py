@@ -365,7 +365,7 @@ def starts(server):
     return server.up(), "listening"
 
 
-@case("loopback alone", "it to listen on 127.0.0.1 and nowhere else")
+@case("loopback only", "it to listen on 127.0.0.1 and nowhere else")
 def loopback_alone(_):
     """It serves files without access control."""
     found = listeners()
