@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import process, screen, sshconfig
-from cli.errors import InfrastructureError, UsageError
+from cli.errors import InfrastructureError
 from cli.options import Options
 from cli.plain import plain
 
@@ -172,14 +172,6 @@ def variable_arguments(options: Options) -> list[str]:
 def ansible_environment(steps: Path) -> dict[str, str]:
     """Return the environment for ansible-playbook; steps is the file that is to record the steps."""
     return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "URING_LAB_STEPS": str(steps)}
-
-
-def check_variables(options: Options) -> None:
-    """Let Ansible judge the role variables, on no host. Raises UsageError with its sentence."""
-    try:
-        look("playbooks/preflight.yml", "variables", "localhost,", options)
-    except InfrastructureError as refusal:
-        raise UsageError(str(refusal).splitlines()[-1]) from None
 
 
 def look(

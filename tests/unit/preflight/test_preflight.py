@@ -69,6 +69,20 @@ def test_a_sound_host_passes(preflight):
     assert reasons == []
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("kernal_source", "no role knows the variable kernal_source; did you mean kernel_source?"),
+        ("kernel_source", "kernel_source is 'foo'; it must be one of keep, apt, debs, mainline"),
+    ],
+)
+def test_a_variable_that_the_roles_would_misread_is_refused_before_the_host_is_touched(preflight, name, says):
+    passes, _reasons, output = preflight(**{name: "foo"})
+    assert not passes
+    assert says in output
+    assert "Ask the host" not in output
+
+
 def test_reasons_of_every_kind_are_told_in_one_message(preflight, tmp_path):
     (tmp_path / "debs").mkdir()
     (tmp_path / "debs/linux-image-1.deb").write_text("<html>404</html>")
