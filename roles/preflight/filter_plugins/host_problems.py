@@ -117,6 +117,12 @@ def host_problems(host, able, rules, asked, path, found):
     return [words[key].format_map(known) for key, holds in reasons.items() if holds] + [*filter(None, found)]
 
 
+def ledger_problems(message):
+    """Return the reasons in a message of the ledger module, a text for each."""
+    reasons = message.removesuffix(" Nothing was changed.").split("; ")
+    return [reason.rstrip(".") + "." for reason in reasons if reason]
+
+
 def host_report(host, able):
     """Return what a sound host is, on one line."""
     machine = host["virtualization"] if host["virtualization"] not in ("", "none") else "bare metal"
@@ -139,4 +145,5 @@ class FilterModule:
             "host_abilities": host_abilities,
             "host_problems": host_problems,
             "host_report": host_report,
+            "ledger_problems": ledger_problems,
         }

@@ -105,6 +105,16 @@ def test_mainline_needs_a_version():
     assert problems({}, kernel_source="mainline", kernel_version="latest") == []
 
 
+def test_the_reasons_of_the_ledger_are_told_one_by_one():
+    assert decide.ledger_problems("") == []
+    assert decide.ledger_problems(
+        "it has a x. Rename it; it has a /y. Move it away. Nothing was changed."
+    ) == [
+        "it has a x. Rename it.",
+        "it has a /y. Move it away.",
+    ]
+
+
 def test_a_password_for_sudo_that_ansible_has_will_do():
     assert not able({"sudo": "no"})["has_root"]
     assert able({"sudo": "no"}, has_password=True)["has_root"]

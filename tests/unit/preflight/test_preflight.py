@@ -5,6 +5,7 @@ Ansible runs it against this computer, changing nothing; what a host would say o
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def preflight(tmp_path):
             "__kernel_state": {**SOUND, **(state or {})},
             "ansible_become": False,
             "ansible_python_interpreter": sys.executable,
+            "common_root": str(tmp_path / "lab"),
             **variables,
         }
         (tmp_path / "given.json").write_text(json.dumps(given))
@@ -68,6 +70,9 @@ def test_a_variable_that_the_roles_would_misread_is_refused_before_the_host_is_t
 def test_reasons_of_every_kind_are_told_in_one_message(preflight, tmp_path):
     (tmp_path / "debs").mkdir()
     (tmp_path / "debs/linux-image-1.deb").write_text("<html>404</html>")
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/precious").touch()
+    person = pwd.getpwuid(os.geteuid())
     bionic = {"libc6": "2.27-3ubuntu1", "debhelper": "11.1.6ubuntu1", "linux-libc-dev": "4.15.0-20.21"}
     passes, reasons, output = preflight(
         {"free_root": "1", "init": "sysvinit"},
@@ -78,6 +83,7 @@ def test_reasons_of_every_kind_are_told_in_one_message(preflight, tmp_path):
         liburing_source="git",
         liburing_git_ref="liburing-2.9",
         __liburing_in_archive=bionic,
+        common_sandbox_user=person.pw_name,
     )
     assert not passes
     for reason in (
@@ -87,6 +93,8 @@ def test_reasons_of_every_kind_are_told_in_one_message(preflight, tmp_path):
         "linux-image-1.deb",
         "Secure Boot is on",
         "liburing 2.9 cannot be built: its packages are made by debhelper 12",
+        f"it has a user {person.pw_name} that is not ours (its number is {person.pw_uid}), and programs",
+        f"it has a {tmp_path}/lab that is not ours. Move it away.",
     ):
         assert [told for told in reasons if told.startswith(reason)], output
     assert "it was booted by systemd-boot" in " ".join(reasons)
