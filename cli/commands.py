@@ -101,7 +101,7 @@ def _opened(
     else:
         directory = run.new_directory(list(choice))
         inventory = directory / "inventory.yml"
-        target.write_inventory(choice, inventory)
+        run.write_private(inventory, target.inventory(choice))
         hosts = {name: host.inventory_variables() for name, host in choice.items()}
     current = Run(command, hosts, options, inventory, directory)
     try:

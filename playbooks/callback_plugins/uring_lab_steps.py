@@ -151,8 +151,9 @@ class CallbackModule(CallbackBase):
         entry["message"] = self._reports.get((entry["step"], entry["host"]), "")
 
     def _write(self):
-        # Whole or not at all, for whoever reads it meanwhile.
+        # Whole or not at all, for whoever reads it meanwhile, which is nobody but this user.
         fresh = self._path.with_suffix(".tmp")
+        fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(list(self._steps.values()), indent=2) + "\n")
         fresh.replace(self._path)
 
