@@ -58,6 +58,17 @@ def failure(message: str, reason: str) -> str:
     return f"{plain(message.splitlines()[0])}\n\nWhy it matters: {cleandoc(reason)}"
 
 
+def cleaned(content: object) -> object:
+    """Return a report in the form that pytest serializes it to, with every text in it `plain`."""
+    if isinstance(content, str):
+        return plain(content)
+    if isinstance(content, dict):
+        return {key: cleaned(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(map(cleaned, content))
+    return content
+
+
 def table(heads: Iterable[str], rows: Iterable[str]) -> str:
     """Return an HTML table of rows that are HTML already."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
