@@ -160,7 +160,6 @@ def main():
     )
     params = module.params
     path = os.path.join(ledger.DIRECTORY, params["step"] + ".json")
-    is_new = not os.path.exists(path)
     damaged = []
 
     def read(file, reader, empty):
@@ -181,7 +180,9 @@ def main():
     if params["manifest"]:
         manifest = read(params["manifest"], lambda: ledger.read_json(params["manifest"]), dict) or {}
     before = copy.deepcopy(record)
-    problems = claim(record, params, is_new and bool(manifest))
+    # A version that kept no ledger has left a manifest, and no user or directory is recorded.
+    is_earlier_lab = bool(manifest) and not record["users"] and not record["directories"]
+    problems = claim(record, params, is_earlier_lab)
     if problems:
         module.fail_json(msg="; ".join(problems) + ". Nothing was changed.")
     for kind in ("users", "directories"):
