@@ -58,9 +58,11 @@ export $(variables)
 # A misspelt variable would be ignored in silence and the wrong thing built.
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(variables),$(given)))
+nearest = import difflib, sys; name, *known = sys.argv[1:]; \
+    print(*map("; did you mean {}?".format, difflib.get_close_matches(name.upper(), known, 1)))
 ifneq ($(unknown),)
-$(error there is no variable $(unknown)$(shell awk -f cli/nearest.awk -- '$(subst ','\'',$(unknown))' \
-    $(variables)); `make help` lists them all)
+$(error there is no variable $(unknown)$(shell python3 -c '$(nearest)' '$(subst ','\'',$(unknown))' $(variables) \
+    2>/dev/null); `make help` lists them all)
 endif
 
 # ---- Hosts -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from cli import run, sshconfig, target
 from cli.errors import InfrastructureError, Interrupted, LockLostError, UsageError
 from cli.labhost import lab_host_runs, lab_inventory
 from cli.lock import HostLock
-from cli.options import Options, check_profile, read_options
+from cli.options import Options, read_options
 from cli.probe import probe
 from cli.run import Run
 
@@ -61,7 +61,6 @@ def kernels(environment: Mapping[str, str]) -> int:
     The hosts come last, where they stay on the screen, and come even if the archive is out of reach.
     """
     options = read_options({**environment, "KERNEL": ""}, run.ROOT / "profiles")
-    check_profile(options.profile_path)
     hosts = target.chosen(environment)
     silence = None
     try:
@@ -80,9 +79,7 @@ def kernels(environment: Mapping[str, str]) -> int:
 
 def _options(environment: Mapping[str, str]) -> Options:
     options = read_options(environment, run.ROOT / "profiles")
-    check_profile(options.profile_path)
     target.chosen(environment)
-    run.check_variables(options)
     return options
 
 
@@ -104,7 +101,7 @@ def _opened(
     else:
         directory = run.new_directory(list(choice))
         inventory = directory / "inventory.yml"
-        target.write_inventory(choice, inventory)
+        run.write_private(inventory, target.inventory(choice))
         hosts = {name: host.inventory_variables() for name, host in choice.items()}
     current = Run(command, hosts, options, inventory, directory)
     try:

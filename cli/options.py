@@ -1,15 +1,16 @@
 """From the variables of make to the variables of the roles."""
 
-import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from cli.errors import UsageError
-from cli.variables_page import ROLES, ROOT, specification
+from cli.variables_page import ROOT
+from roles.preflight.filter_plugins.role_variables import options as role_options
+from roles.preflight.filter_plugins.role_variables import unknown_variables, wrong_values
 
 #: The releases that UPGRADE may name.
 RELEASES = ROOT / "roles/release_upgrade/vars/releases.yml"
@@ -20,6 +21,7 @@ _SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # A version of the mainline archive, the newest of a series, or the newest of all.
 _MAINLINE = re.compile(r"v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:-rc[0-9]+)?|[0-9]+\.[0-9]+\.x|latest)")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
+_TEMPLATE = re.compile(r"{[{%]")
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Options:
 def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
     """Read the variables that the Makefile documents.
 
-    Raises UsageError, naming what is allowed, for a value that has no meaning.
+    Raises UsageError, naming what is allowed, for a value that has no meaning, here or in the profile.
     """
     profile = environment.get("PROFILE") or "archive"
     known = sorted(path.stem for path in profiles.glob("*.yml"))
     if profile not in known:
         raise UsageError(f"PROFILE={profile}: no such profile; there are {', '.join(known) or 'none'}")
-    return Options(
+    options = Options(
         profile=profile,
         profile_path=profiles / f"{profile}.yml",
         overrides=role_variables(environment),
@@ -55,23 +57,24 @@ def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
         verbose=_switch(environment, "V"),
         connection=_one_of(environment, "CONNECTION", ("paramiko", "ssh")) or "paramiko",
     )
+    _check_role_variables(options)
+    return options
 
 
-def check_profile(path: Path) -> None:
-    """Hold a profile to the variables that the roles know: Ansible passes over a misspelt one in silence.
-
-    Raises UsageError, naming the nearest right name.
-    """
+def _check_role_variables(options: Options) -> None:
+    """Ask preflight's judge, before a host is made or touched. Raises UsageError, a line for each mistake."""
+    name = options.profile_path.name
     try:
-        named = yaml.safe_load(path.read_text())
+        profile = yaml.safe_load(options.profile_path.read_text())
     except yaml.YAMLError as error:
-        raise UsageError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
-    known = [name for role in ROLES for name in specification(role)["options"]]
-    for name in named if isinstance(named, dict) else [str(named)]:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; docs/variables.md lists them all"
-            raise UsageError(f"{path.name}: no role knows the variable {name}{hint}")
+        raise UsageError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+    problems = unknown_variables(profile if isinstance(profile, dict) else [str(profile)])
+    if not problems:
+        # A template is Ansible's to resolve; preflight judges what comes of it.
+        values = options.expected().items()
+        problems = wrong_values({key: value for key, value in values if not _TEMPLATE.search(str(value))})
+    if problems:
+        raise UsageError("\n".join(f"{name}: {problem}" for problem in problems))
 
 
 def role_variables(environment: Mapping[str, str]) -> dict[str, object]:
@@ -83,7 +86,7 @@ def role_variables(environment: Mapping[str, str]) -> dict[str, object]:
         variables.update(_kernel(kernel))
     if liburing := environment.get("LIBURING"):
         variables.update(_liburing(liburing))
-    if samples := _one_of(environment, "SAMPLES", ("ours", "upstream", "all")):
+    if samples := _one_of(environment, "SAMPLES", role_options()["samples_source"]["choices"]):
         variables["samples_source"] = samples
     return variables
 
@@ -136,7 +139,7 @@ def _liburing(value: str) -> dict[str, object]:
     )
 
 
-def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+def _one_of(environment: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
     value = environment.get(name, "")
     if value and value not in allowed:
         raise UsageError(f"{name}={value}: must be {' or '.join(allowed)}")

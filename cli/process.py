@@ -15,8 +15,8 @@ from cli.errors import Interrupted
 _PERSUASION = ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, 5))
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], directory: Path) -> int:
-    """Run a program to its end and return its exit status.
+def run(command: Sequence[str], environment: Mapping[str, str], directory: Path, umask: int = -1) -> int:
+    """Run a program to its end and return its exit status; umask -1 is our own.
 
     It gets a session of its own: so a Ctrl-C reaches it once, through us, and ssh finds no terminal to ask
     questions on.
@@ -25,7 +25,12 @@ def run(command: Sequence[str], environment: Mapping[str, str], directory: Path)
     try:
         with _signals_held_back():
             child = subprocess.Popen(
-                command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                umask=umask,
             )
         return child.wait()
     except BaseException:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import process, screen, sshconfig
-from cli.errors import InfrastructureError, UsageError
+from cli.errors import InfrastructureError
 from cli.options import Options
 from cli.plain import plain
 
@@ -49,8 +49,9 @@ class Run:
     def prepare(self) -> None:
         """Write what the programs of the run read."""
         blocks = [sshconfig.host_block(name, self.ssh_arguments(name)) for name in self.hosts]
-        self.ssh_config.write_text("\n".join(blocks))
-        (self.directory / "expect.json").write_text(json.dumps(self.options.expected(), indent=2) + "\n")
+        write_private(self.ssh_config, "\n".join(blocks))
+        expected = json.dumps(self.options.expected(), indent=2)
+        write_private(self.directory / "expect.json", f"{expected}\n")
 
     def ssh_arguments(self, name: str) -> list[str]:
         """Return the arguments with which ssh reaches a host without our ssh_config."""
@@ -72,7 +73,7 @@ class Run:
             "verify": verify,
             "interrupted": interrupted,
         }
-        (self.directory / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+        write_private(self.directory / "run.json", json.dumps(content, indent=2) + "\n")
 
     def make_latest(self) -> None:
         """Point reports/latest here, for `make report`."""
@@ -100,9 +101,11 @@ class Run:
         ]
         command += ["--check", "--diff"] if self.options.check else []
         command += ["-v"] if self.options.verbose else []
+        log = self.directory / "ansible.log"
+        write_private(log, "")
         with _connections() as sockets:
             environment = ansible_environment(self.directory / "steps.json") | {
-                "ANSIBLE_LOG_PATH": str(self.directory / "ansible.log"),
+                "ANSIBLE_LOG_PATH": str(log),
                 "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
             }
             return process.run(command, environment, ROOT)
@@ -135,7 +138,13 @@ class Run:
         # Why a check was skipped is in the report; on the screen it would hide the failures.
         command += ["-vv"] if self.options.verbose else ["-q", "-rfE"]
         print("\nverify: Check what the steps left behind", flush=True)
-        return process.run(command, os.environ, ROOT)
+        return process.run(command, os.environ, ROOT, umask=0o077)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, wherever its directory is copied to."""
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def new_directory(hosts: list[str]) -> Path:
@@ -172,14 +181,6 @@ def variable_arguments(options: Options) -> list[str]:
 def ansible_environment(steps: Path) -> dict[str, str]:
     """Return the environment for ansible-playbook; steps is the file that is to record the steps."""
     return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "URING_LAB_STEPS": str(steps)}
-
-
-def check_variables(options: Options) -> None:
-    """Let Ansible judge the role variables, on no host. Raises UsageError with its sentence."""
-    try:
-        look("playbooks/preflight.yml", "variables", "localhost,", options)
-    except InfrastructureError as refusal:
-        raise UsageError(str(refusal).splitlines()[-1]) from None
 
 
 def look(

@@ -70,10 +70,10 @@ def parse_hosts(text: str) -> dict[str, Host]:
     return named
 
 
-def write_inventory(hosts: Mapping[str, Host], path: Path) -> None:
-    """Write the hosts as an Ansible inventory."""
+def inventory(hosts: Mapping[str, Host]) -> str:
+    """Return the hosts as an Ansible inventory."""
     content = {"all": {"hosts": {name: host.inventory_variables() for name, host in hosts.items()}}}
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def chosen(environment: Mapping[str, str]) -> dict[str, Host] | Path | None:

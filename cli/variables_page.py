@@ -2,25 +2,16 @@
 
 from pathlib import Path
 
-import yaml
+from roles.preflight.filter_plugins.role_variables import ROLES, specification
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "variables.md"
-
-#: In the order of the steps.
-ROLES = ("preflight", "release_upgrade", "kernel", "liburing", "samples")
 
 HEAD = """# Role variables
 
 Made from `roles/*/meta/argument_specs.yml` by `make docs`. The roles' defaults hold where neither the
 profile nor the command line says otherwise.
 """
-
-
-def specification(role: str) -> dict:
-    """Return a role's argument specification."""
-    text = (ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text()
-    return yaml.safe_load(text)["argument_specs"]["main"]
 
 
 def page() -> str:

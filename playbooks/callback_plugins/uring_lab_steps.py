@@ -151,8 +151,9 @@ class CallbackModule(CallbackBase):
         entry["message"] = self._reports.get((entry["step"], entry["host"]), "")
 
     def _write(self):
-        # Atomic, because it may be read at any time.
+        # Atomic, because it may be read at any time; readable only for this user.
         fresh = self._path.with_suffix(".tmp")
+        fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(list(self._steps.values()), indent=2) + "\n")
         fresh.replace(self._path)
 

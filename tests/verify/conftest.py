@@ -122,13 +122,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show a failure as its message and the test's docstring; with -vv also the code."""
+    """Show a failure as its message and the test's docstring; with -vv also the code.
+
+    Tracebacks and captured output are cleaned: text from a host must not control the terminal.
+    """
     result = yield
     if result.failed and call.excinfo.errisinstance(AssertionError) and item.config.get_verbosity() < 2:
         given = item.callspec.params if hasattr(item, "callspec") else {}
         reason = judges.reason(given["sample"], given["case"]) if "case" in given else item.function.__doc__
         result.longrepr = report.failure(str(call.excinfo.value), reason)
-    return result
+    hook = item.config.hook
+    content = hook.pytest_report_to_serializable(config=item.config, report=result)
+    return hook.pytest_report_from_serializable(config=item.config, data=report.cleaned(content))
 
 
 class Reached:

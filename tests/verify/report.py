@@ -58,6 +58,17 @@ def failure(message: str, reason: str) -> str:
     return f"{plain(message.splitlines()[0])}\n\nWhy it matters: {cleandoc(reason)}"
 
 
+def cleaned(content: object) -> object:
+    """Return a serialized report with all of its texts cleaned by `plain`."""
+    if isinstance(content, str):
+        return plain(content)
+    if isinstance(content, dict):
+        return {key: cleaned(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(map(cleaned, content))
+    return content
+
+
 def table(heads: Iterable[str], rows: Iterable[str]) -> str:
     """Return an HTML table; the rows are HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)

@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  only:
+    description: C(absent), no others than these.
+    type: list
+    elements: str
   options:
     description: Further options of apt-get.
     type: list
@@ -48,7 +52,7 @@ added:
 replaced:
   description: The versions of packages that debs of ours have replaced.
 removed:
-  description: The packages that were removed.
+  description: The packages that were removed, or, in check mode, that the installation would remove.
 left:
   description: The packages that were not removed, each with the reason.
 stdout:
@@ -145,7 +149,13 @@ class Packages:
             )
         would = apt_account.simulated(out)
         if self.module.check_mode:
-            return {"changed": True, "added": would["new"], "replaced": would["replaced"], "stdout": out}
+            return {
+                "changed": True,
+                "added": would["new"],
+                "replaced": would["replaced"],
+                "removed": would["removed"],
+                "stdout": out,
+            }
         mark = uuid.uuid4().hex
         self.record["transactions"][mark] = {"purpose": params["purpose"], "expected": would["new"]}
         for name, version in would["replaced"].items():
@@ -178,6 +188,8 @@ class Packages:
         ours = {name: entry for name, entry in self.record["packages"].items() if entry["purpose"] == purpose}
         for name in self.module.params["names"]:
             ours.setdefault(name, {"purpose": purpose, "automatic": False})
+        only = self.module.params["only"]
+        ours = {name: entry for name, entry in ours.items() if only is None or name in only}
         held, manual = self.listed("showhold"), self.listed("showmanual")
         left, go = {}, set()
         for name, entry in ours.items():
@@ -200,7 +212,7 @@ class Packages:
                 )
         for name in ours:
             self.record["packages"].pop(name, None)
-        if purpose == "lab":
+        if purpose == "lab" and only is None:
             self.record["replaced"] = {}
         self.save()
         return {"changed": bool(go), "removed": sorted(go), "left": left, "stdout": out}
@@ -250,6 +262,7 @@ def main():
             "purpose": {"type": "str", "required": True, "choices": ["build", "lab", "kept"]},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "names": {"type": "list", "elements": "str", "default": []},
+            "only": {"type": "list", "elements": "str"},
             "options": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

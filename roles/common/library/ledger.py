@@ -25,11 +25,26 @@ options:
     type: list
     elements: path
     default: []
+  record:
+    description:
+      - What the step is about to change, by kind - C(packages), C(files), C(holds), C(marks) of apt-mark and
+        what GRUB was told (C(grub)).
+      - What is recorded already stays as it is, since that was the owner's state.
+    type: dict
+    default: {}
+  content:
+    description: What the manifest is to hold from now on; an empty dict removes it.
+    type: dict
   forget:
     description: The users and directories that are gone again, and the packages that stay for good.
     type: list
     elements: str
     default: []
+  state:
+    description: C(absent) removes the record, once all that it names is undone.
+    type: str
+    choices: [present, absent]
+    default: present
   tolerant:
     description: >-
       Report a damaged file as C(damaged) and move it aside, for a rollback. Otherwise the module
@@ -47,6 +62,14 @@ packages:
   description: The recorded packages with their purpose.
 replaced:
   description: The versions of packages that ours have replaced.
+files:
+  description: The recorded files.
+holds:
+  description: The packages that the step has put on hold.
+marks:
+  description: What apt-mark said of the packages that the step has marked as asked for.
+grub:
+  description: What GRUB was told before.
 manifest:
   description: The content of the manifest, or an empty dict.
 damaged:
@@ -110,6 +133,15 @@ def claim(record, params, is_earlier_lab):
     return problems
 
 
+def enter(record, changes):
+    """Add what is about to be changed to a record; what it has already stays."""
+    for kind, found in changes.items():
+        if ledger.KINDS[kind] is list:
+            record[kind] += [name for name in found if name not in record[kind]]
+        else:
+            record[kind] = dict(found, **record[kind])
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -118,14 +150,16 @@ def main():
             "manifest": {"type": "path"},
             "users": {"type": "dict", "default": {}},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "record": {"type": "dict", "default": {}},
+            "content": {"type": "dict"},
             "forget": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "tolerant": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     params = module.params
     path = os.path.join(ledger.DIRECTORY, params["step"] + ".json")
-    is_new = not os.path.exists(path)
     damaged = []
 
     def read(file, reader, empty):
@@ -145,16 +179,27 @@ def main():
     manifest = {}
     if params["manifest"]:
         manifest = read(params["manifest"], lambda: ledger.read_json(params["manifest"]), dict) or {}
-    before = {kind: copy.copy(record[kind]) for kind in ("users", "directories", "packages")}
-    problems = claim(record, params, is_new and bool(manifest))
+    before = copy.deepcopy(record)
+    # A version that kept no ledger has left a manifest, and no user or directory is recorded.
+    is_earlier_lab = bool(manifest) and not record["users"] and not record["directories"]
+    problems = claim(record, params, is_earlier_lab)
     if problems:
         module.fail_json(msg="; ".join(problems) + ". Nothing was changed.")
     for kind in ("users", "directories"):
         record[kind] = [name for name in record[kind] if name not in params["forget"]]
     for name in params["forget"]:
         record["packages"].pop(name, None)
-    if before != {kind: record[kind] for kind in before} and not module.check_mode:
+    enter(record, params["record"])
+    if params["state"] == "absent":
+        record.update((kind, make()) for kind, make in ledger.KINDS.items())
+    if before != record and not module.check_mode:
         ledger.save(path, record)
+    if params["content"] is not None and not module.check_mode:
+        if params["content"]:
+            ledger.write_json(params["manifest"], params["content"], mode=0o644)
+        else:
+            ledger.remove(params["manifest"])
+        manifest = params["content"]
     # A change of the record alone is none of the host.
     module.exit_json(changed=False, manifest=manifest, damaged=damaged, **record)
 

@@ -13,8 +13,18 @@ DIRECTORY = "/var/lib/uring-lab/ledger"
 #: Raised by one when a reader of the earlier format would misread it.
 FORMAT = 1
 
-#: What a step may own, and what each is when there is none.
-KINDS = {"packages": dict, "replaced": dict, "transactions": dict, "users": list, "directories": list}
+#: What a step may own or have changed, and what each is when there is none.
+KINDS = {
+    "packages": dict,
+    "replaced": dict,
+    "transactions": dict,
+    "users": list,
+    "directories": list,
+    "files": list,
+    "holds": list,
+    "marks": dict,
+    "grub": dict,
+}
 
 
 class LedgerError(Exception):
@@ -40,14 +50,15 @@ def load(path, step):
     data = read_json(path)
     if data is None:
         return record
-    if data.get("step") != step or not all(isinstance(data.get(kind), make) for kind, make in KINDS.items()):
+    record.update(data)
+    if data.get("step") != step or not all(isinstance(record[kind], make) for kind, make in KINDS.items()):
         raise LedgerError(damaged(path, "it is no record of the step " + step))
-    if data.get("format") != FORMAT:
+    if record["format"] != FORMAT:
         raise LedgerError(
             "%s has the format %s, and this version of uring-lab reads %s: use the version that wrote it"
-            % (path, data.get("format"), FORMAT)
+            % (path, record["format"], FORMAT)
         )
-    return dict(record, **data)
+    return record
 
 
 def read_json(path):
@@ -83,18 +94,24 @@ def damaged(path, cause):
 
 
 def save(path, record):
-    """Write a record, so that a power cut leaves the old or the new one; remove it once it is empty."""
-    directory = os.path.dirname(path)
-    if not any(record[kind] for kind in KINDS):
+    """Write a record; remove it once it is empty."""
+    if any(record[kind] for kind in KINDS):
+        write_json(path, record)
+    else:
         remove(path)
-        return
+
+
+def write_json(path, data, mode=0o600):
+    """Write a file of ours, so that a power cut leaves the old or the new one."""
+    directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     handle, fresh = tempfile.mkstemp(dir=directory, prefix=".")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=2, sort_keys=True)
+            json.dump(data, file, indent=2, sort_keys=True)
             file.write("\n")
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(fresh, path)
     except BaseException:

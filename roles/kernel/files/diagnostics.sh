@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a trial boot that nobody saw has left on the host: the word of the dead man's switch, and the journal.
+# What a trial boot that nobody saw has left on the host: the report of the dead man's switch, and the journal.
 #
 # usage: diagnostics.sh UNCONFIRMED SECONDS BOOT_ID
 #   UNCONFIRMED  the file that the switch has written, where it has

@@ -1,10 +1,11 @@
-"""What the kernel role decides from what it found on the host, in the archive and in the debs."""
+"""What the kernel step does on a host, what it remembers of it, and what it says."""
 
+import os
 import re
 
 DOCUMENTATION = """
     name: kernel_plan
-    short_description: what is wanted, what is there already, and which preconditions fail
+    short_description: what is wanted, what is there already, and what is to be done
     positional: parameters, debs, build
     options:
       _input:
@@ -12,7 +13,9 @@ DOCUMENTATION = """
         type: dict
         required: true
       parameters:
-        description: C(source), C(version), C(flavour), C(headers), C(accept_risks), C(suite) and C(package).
+        description: >-
+          The role's variables without their prefix, the C(distribution) and C(release) of the host, and
+          C(newer), where each release keeps its newer kernels.
         type: dict
         required: true
       debs:
@@ -29,69 +32,29 @@ RETURN = """
     _value:
       description:
         - C(wanted), what was asked for, in the form that the manifest keeps.
+        - C(suite) and C(package), of a kernel from the distribution's archive.
+        - C(release), C(uname -r) of the new kernel, or an empty string where it is not known yet.
         - C(installed), whether just that is installed.
-        - C(is_default), whether it also runs, was proved and boots by default.
-        - C(preconditions), those that fail, each with C(name) and C(says).
+        - C(to_change), whether something is to be done at all.
+        - C(leftover), whether a kernel that was never proved is to be removed first.
+        - C(to_read), what is to be read to know more, C(debs), C(mainline) or an empty string.
+        - C(confirm_seconds) and C(boot_seconds), the time-outs of a trial.
+        - C(report), the line that says what holds, or what a run would do.
       type: dict
 """
 
-#: The kernel that systemd calls its minimum baseline, by the first version that does, newest first. NEWS of
-#: 251 (up from 3.13); README of 256, 258 and 260. glibc asks for 3.2, on Debian and Ubuntu alike.
-BASELINES = ((260, "5.10"), (258, "5.4"), (251, "3.15"), (0, "3.13"))
-#: Ubuntu, and so its mainline builds, went over to zstd in 2021.
-ZSTD_SINCE = "5.14"
-#: The file systems that /etc/grub.d/00_header leaves alone too (check_writable).
-UNWRITABLE = ("btrfs", "zfs", "f2fs", "squashfs")
-#: MiB that a kernel of many drivers takes, while its debs are not known.
-USUAL_SIZE = {"boot": 32, "root": 800}
-
-#: What to say of a precondition that fails: the cause, what was found, the remedy.
-SAYS = {
-    "bootloader": ("{booted}, and the trial boot is GRUB's. With KERNEL=keep the other steps can be done."),
-    "entry": (
-        "it runs {running}, which /boot/grub/grub.cfg has no entry for (it has {entries}), so that "
-        "there would be no way back to it. Run update-grub there."
-    ),
-    "grubenv": (
-        "/boot/grub lies on {filesystem} over {devices}, where GRUB can read grubenv but not write "
-        "it: a kernel that does not come up would be tried at every boot. With KERNEL=keep the "
-        "other steps can be done. Where you can reach the host's console, `kernel_accept_risks: "
-        "[grubenv]` passes this check."
-    ),
-    "secure_boot": (
-        "Secure Boot is on, and {kernels} not signed by a key that the host trusts: it would not "
-        "boot. Turn Secure Boot off in the firmware's setup, or its use by shim (`mokutil "
-        "--disable-validation`), or take a signed kernel (KERNEL=apt). Where its signer's key is "
-        "enrolled, `kernel_accept_risks: [secure_boot]` passes this check."
-    ),
-    "zstd": (
-        "its dpkg cannot unpack the debs of {release}, packed by zstd; Debian's can from 12 on, "
-        "Ubuntu's from 18.04 on with all updates. Upgrade it, or {xz}."
-    ),
-    "space_boot": (
-        "/boot has {free[boot]} MiB free, and this kernel with its initramfs needs {boot}. `apt-get "
-        "autoremove --purge` removes kernels that are no longer used."
-    ),
-    "space_root": (
-        "/ has {free[root]} MiB free, and to install this kernel takes {root}. `apt-get clean` and "
-        "`journalctl --vacuum-size=100M` free some."
-    ),
-    "dkms": (
-        "modules that DKMS has built are in use, {loaded} (of {modules}), and would be missing "
-        "under {release}, to which no headers come. {headers}. Where the host can do without them, "
-        "`kernel_accept_risks: [dkms]` passes this check."
-    ),
-    "userland": (
-        "its systemd {systemd} asks for Linux {oldest} at the least, and {release} is older: it may "
-        "not come up. Take a newer kernel, or a host with an older release. To try it all the same, "
-        "`kernel_accept_risks: [userland]` passes this check."
-    ),
-}
+#: Seconds for a trial to be confirmed at the least; firmware, loader and kernel once, that time, and the way
+#: back are four boots. A server's firmware alone takes minutes.
+CONFIRM_SECONDS, BOOTS = 300, 4
+#: Seconds that the controller waits beyond the time to confirm.
+BOOT_SECONDS = 600
 
 
 def kernel_plan(state, parameters, debs, build):
-    """Return what holds, from what was found (DOCUMENTATION and RETURN above). Reads nothing itself."""
-    wanted = _wanted(parameters, debs, build)
+    """Return what is to be done (DOCUMENTATION and RETURN above). Reads nothing itself."""
+    source = parameters["source"]
+    suite, package = _from_archive(state, parameters)
+    wanted = _wanted(parameters, suite, package, debs, build)
     manifest = state["manifest"]
     installed = manifest.get("wanted", {}) == wanted and len(state["installed"]) == len(manifest["packages"])
     is_default = (
@@ -101,27 +64,204 @@ def kernel_plan(state, parameters, debs, build):
         and state["saved_entry"] == manifest["entry"]
         and state["next_entry"] == ""
     )
-    failing = []
-    if parameters["source"] != "keep" and not state["container"] and not is_default:
-        found = _failing(state, parameters, debs, build, installed)
-        failing = [row for row in found if row["name"] not in parameters["accept_risks"]]
-    return {"wanted": wanted, "installed": installed, "is_default": is_default, "preconditions": failing}
+    to_change = source != "keep" and not state["container"] and not is_default
+    release = debs.get("release", build.get("release", manifest["release"] if installed else ""))
+    confirm = int(parameters["confirm_timeout"]) or _confirm_seconds(state)
+    if state["container"]:
+        report = f"a container runs the kernel of its host, {state['running']}"
+    elif source == "keep":
+        report = f"kept {state['running']}"
+    elif is_default:
+        report = f"{state['running']}, proved and default already"
+    else:
+        what = _what(parameters, suite, package, release, build)
+        report = (
+            f"would install {what} beside {state['running']}, boot it once on trial and make it the default"
+        )
+    return {
+        "wanted": wanted,
+        "suite": suite,
+        "package": package,
+        "release": release,
+        "installed": installed,
+        "to_change": to_change,
+        "leftover": to_change and not manifest.get("promoted", True) and manifest["wanted"] != wanted,
+        "to_read": _to_read(state, parameters, installed, debs, build),
+        "confirm_seconds": confirm,
+        "boot_seconds": int(parameters["boot_timeout"]) or confirm + BOOT_SECONDS,
+        "report": report,
+    }
 
 
-def kernel_simulation(result):
-    """Return whether a simulated installation, as registered by Ansible, succeeds and removes no package."""
-    return result.get("rc", 1) == 0 and not re.search(r"(?m)^Remv ", result.get("stdout", ""))
+def kernel_trial(state):
+    """Return how a trial that was begun stands.
+
+    Args:
+        state: what the module kernel_state returned.
+
+    Returns:
+        ``none``; ``pending``, the host has not rebooted since; ``passed``, the kernel on trial runs;
+        ``failed``, the host has gone back to another one.
+
+    """
+    trial = state["manifest"].get("trial") or {}
+    if not trial:
+        return "none"
+    if state["boot_id"] == trial["boot_id"]:
+        return "pending"
+    return "passed" if state["running"] == state["manifest"]["release"] else "failed"
 
 
-def kernel_installs(result, bare):
-    """Return whether apt installs the debs, with or without headers; also where it was not asked."""
-    return "rc" not in result or kernel_simulation(result) or kernel_simulation(bare)
+def kernel_unbootable(state, checked):
+    """Return why GRUB could not boot the installed kernel or go back from it, or an empty string.
+
+    Args:
+        state: what the module kernel_state returned.
+        checked: the result of ``grub-file``, or of a task that was skipped.
+
+    """
+    release = state["manifest"]["release"]
+    if checked.get("rc", 0):
+        return f"the debs of {release} are installed, but its image is nothing that GRUB could boot"
+    if release not in state["entries"]:
+        return f"the debs of {release} are installed, but grub.cfg has no entry for it"
+    if state["default"] != state["running"]:
+        booted = state["default"] or "what cannot be told from grub.cfg"
+        return f"the debs of {release} are installed, but with them GRUB would boot {booted} by default"
+    return ""
 
 
-def _wanted(parameters, debs, build):
+def kernel_manifest(state, plan, debs, build):
+    """Return what is remembered of the debs that are about to be installed.
+
+    A kernel of ours that is proved stays until the new one is; the kernel that the first of them replaced is
+    the one to go back to.
+    """
+    before = state["manifest"]
+    return {
+        **plan["wanted"],
+        "wanted": plan["wanted"],
+        "release": debs["release"],
+        "url": build.get("url", ""),
+        "stamp": build.get("stamp", ""),
+        "packages": {deb["package"]: deb["version"] for deb in debs["debs"]},
+        "sha256": {deb["package"]: deb["sha256"] for deb in debs["debs"]},
+        "previous": before.get("previous", state["running"]),
+        "replaces": before if before.get("promoted") else before.get("replaces", {}),
+        "promoted": False,
+        "entry": "",
+        "trial": {},
+    }
+
+
+def kernel_record(state):
+    """Return what is recorded before GRUB is told of anything: the owner's state, to come back with rollback.
+
+    Args:
+        state: what the module kernel_state returned.
+
+    """
+    fallback = state["fallback"]
+    is_owners = fallback["mark"] == "auto" and fallback["package"] not in state["record"]["packages"]
+    return {
+        "files": ["/etc/default/grub.d/zz-uring-lab.cfg", "/etc/grub.d/06_uring_lab"],
+        "grub": {"previous": state["running"], "saved_entry": state["saved_entry"]},
+        "marks": {fallback["package"]: "auto"} if is_owners else {},
+    }
+
+
+def kernel_rollback(state, boot_timeout):
+    """Return how a host goes back to the kernel that it had before.
+
+    Args:
+        state: what the module kernel_state returned; its records may be damaged.
+        boot_timeout: seconds that the controller waits for a boot, or 0.
+
+    Returns:
+        A dict: ``previous``, the kernel to boot, or an empty string where none of ours is known; ``entry``,
+        its entry of GRUB; ``boot_seconds``; ``unhold``, the packages whose hold was ours; ``left``, what
+        stays because the records do not tell whether it is ours.
+
+    """
+    manifest, record = state["manifest"], state["record"]
+    previous = manifest.get("previous") or record["grub"].get("previous", "")
+    named = {*manifest.get("packages", {}), *(manifest.get("replaces") or {}).get("packages", {})}
+    unknown = sorted(named - {*record["packages"]}) if state["damaged"] else []
+    return {
+        "previous": previous,
+        "entry": state["entries"].get(previous, ""),
+        "boot_seconds": int(boot_timeout) or _confirm_seconds(state) + BOOT_SECONDS,
+        "unhold": [name for name in record["holds"] if name in state["held"]],
+        "left": state["damaged"] + [f"{name}, which may have been there before" for name in unknown],
+    }
+
+
+def kernel_rolled_back(removed, back, running):
+    """Return the rollback's report.
+
+    Args:
+        removed: what the module lab_packages returned.
+        back: what the filter kernel_rollback returned.
+        running: the release that runs now.
+
+    """
+    gone = ", ".join(removed["removed"])
+    left = back["left"] + [f"{name} ({why})" for name, why in sorted(removed["left"].items())]
+    report = f"{gone} removed, {running} runs" if gone else "nothing to take back"
+    return report + (f"; left: {'; '.join(left)}" if left else "")
+
+
+def kernel_paths(debs, directory, headers=True):
+    """Return the paths of the copies of the debs on the host, with or without those of the headers."""
+    chosen = [deb for deb in debs["debs"] if headers or not deb["package"].startswith("linux-headers-")]
+    return [os.path.join(directory, "debs", os.path.basename(deb["path"])) for deb in chosen]
+
+
+def kernel_images(text, package):
+    """Return the image and modules packages that a package stands for.
+
+    Args:
+        text: what ``apt-cache depends --important PACKAGE`` has printed.
+        package: the package, an image itself or a metapackage.
+
+    """
+    names = [package] + [line.split()[-1].lstrip("|") for line in text.splitlines() if "Depends: " in line]
+    versioned = re.compile(r"linux-(?:image|modules)(?:-[a-z]+)*-[0-9]\S*")
+    return list(dict.fromkeys(name for name in names if versioned.fullmatch(name)))
+
+
+def kernel_cache(build):
+    """Return the directory on the controller where the debs of a mainline build are kept.
+
+    Two builds of one version differ by their stamp.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME", "/root"), ".cache")
+    return os.path.join(home, "uring-lab/mainline", build["directory"], build["stamp"])
+
+
+def _confirm_seconds(state):
+    return max(CONFIRM_SECONDS, BOOTS * int(state["boot_seconds"]))
+
+
+def _from_archive(state, parameters):
+    """Return the suite and the package of a kernel from the distribution's archive."""
+    if parameters["source"] != "apt":
+        return "", ""
+    # Debian names its suites by release number alone, Ubuntu's numbers have two parts.
+    is_debian = parameters["distribution"] == "Debian"
+    release = parameters["release"].split(".")[0] if is_debian else parameters["release"]
+    row = parameters["newer"].get(parameters["distribution"], {}).get(release, {})
+    # A host keeps the drivers it has: `cloud-amd64` in a Debian cloud image, `amd64` on hardware.
+    flavour = re.search(r"((cloud|rt)-)?[a-z0-9]+$", state["running"]).group()
+    package = parameters["apt_package"] or row.get("package", "").replace("FLAVOUR", flavour)
+    suite = parameters["apt_suite"] or ("" if parameters["apt_package"] else row.get("suite", ""))
+    return suite, package
+
+
+def _wanted(parameters, suite, package, debs, build):
     source = parameters["source"]
     if source == "apt":
-        return {"source": "apt", "suite": parameters["suite"], "package": parameters["package"]}
+        return {"source": "apt", "suite": suite, "package": package}
     if source == "debs":
         return {"source": "debs", "sha256": sorted(deb["sha256"] for deb in debs.get("debs", []))}
     if source == "mainline":
@@ -135,71 +275,25 @@ def _wanted(parameters, debs, build):
     return {"source": source}
 
 
-def _failing(state, parameters, debs, build, installed):
-    """Return the preconditions that fail, accepted risks included."""
-    source = parameters["source"]
-    release = debs.get("release", build.get("release", ""))
-    series = _numbers(release)
-    is_zstd = debs.get("zstd", source == "mainline" and release != "" and series >= _numbers(ZSTD_SINCE))
-    size = debs.get("size", USUAL_SIZE)
-    # An initramfs as large as the largest one there; room for apt's copies of the debs and for mkinitramfs,
-    # which packs a tree that lies in /var/tmp.
-    boot = size["boot"] + (state["initramfs"] or 64)
-    root = size["root"] + 512 + (0 if state["own_boot"] else boot)
-    dkms = [module for module in state["dkms"] if module["loaded"]]
-    oldest = next(kernel for systemd, kernel in BASELINES if systemd <= state["systemd"])
-    is_grub = state["bootloader"] == "grub"
-    devices = state["grubenv_devices"]
-    is_writable = state["grubenv_filesystem"] not in UNWRITABLE and devices and {*devices} <= {"part", "disk"}
-    fails = {
-        "bootloader": not is_grub,
-        "entry": is_grub and state["running"] not in state["entries"],
-        "grubenv": is_grub and not is_writable,
-        "secure_boot": state["secure_boot"] and source in ("mainline", "debs"),
-        "zstd": not installed and not state["dpkg_zstd"] and is_zstd,
-        "space_boot": not installed and state["own_boot"] and state["free"]["boot"] < boot,
-        "space_root": not installed and state["free"]["root"] < root,
-        "dkms": dkms and release != "" and not _has_headers(state, release, debs, build),
-        "userland": release != "" and series < _numbers(oldest),
-    }
-    words = {
-        **state,
-        "booted": "no boot loader that we know has booted it; "
-        "its kernel may come from the host of the virtual machine"
-        if state["bootloader"] == "none"
-        else f"it was booted by {state['bootloader']}",
-        "entries": ", ".join(sorted(state["entries"])) or "none",
-        "filesystem": state["grubenv_filesystem"] or "an unknown file system",
-        "devices": ", ".join(devices) or "no disk",
-        "kernels": "mainline kernels are" if source == "mainline" else "a kernel of your own is, as a rule,",
-        "release": release,
-        "xz": f"take a version before {ZSTD_SINCE}"
-        if source == "mainline"
-        else "build the debs with KDEB_COMPRESS=xz",
-        "boot": boot,
-        "root": root,
-        "loaded": ", ".join(name for module in dkms for name in module["loaded"]),
-        "modules": ", ".join(module["name"] for module in dkms),
-        "headers": "Let kernel_headers be true"
-        if source == "mainline" and not parameters["headers"]
-        else f"Install linux-headers-{release} first, if there is one",
-        "oldest": oldest,
-    }
-    return [{"name": name, "says": SAYS[name].format(**words)} for name, failed in fails.items() if failed]
+def _to_read(state, parameters, installed, debs, build):
+    if state["container"]:
+        return ""
+    if parameters["source"] == "debs":
+        return "" if debs else "debs"
+    # Neither the newest of a series nor the newest of all, which are others from time to time.
+    is_exact = not re.search("x$|^latest$", parameters["version"])
+    is_known = build or (is_exact and installed)
+    return "mainline" if parameters["source"] == "mainline" and not is_known else ""
 
 
-def _has_headers(state, release, debs, build):
-    # Headers that were left out of the debs are among the build's still.
-    if release in state["headers"]:
-        return True
-    if "debs" in debs:
-        return f"linux-headers-{release}" in [deb["package"] for deb in debs["debs"]]
-    return "headers" in [deb["part"] for deb in build.get("debs", [])]
-
-
-def _numbers(version):
-    """Return MAJOR and MINOR of a release: (5, 6) for 5.6.0-050600-generic."""
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+def _what(parameters, suite, package, release, build):
+    if parameters["source"] == "debs":
+        return f"{release} from {parameters['debs_folder']}"
+    if parameters["source"] == "mainline" and build:
+        return f"mainline {build['version']} ({release}, {build['stamp']})"
+    if parameters["source"] == "apt":
+        return f"{package} from {suite or 'the sources of the host'}"
+    return release
 
 
 class FilterModule:
@@ -208,7 +302,14 @@ class FilterModule:
     def filters(self):
         """Return the filters of this file."""
         return {
+            "kernel_cache": kernel_cache,
+            "kernel_images": kernel_images,
+            "kernel_manifest": kernel_manifest,
+            "kernel_paths": kernel_paths,
             "kernel_plan": kernel_plan,
-            "kernel_simulation": kernel_simulation,
-            "kernel_installs": kernel_installs,
+            "kernel_record": kernel_record,
+            "kernel_rollback": kernel_rollback,
+            "kernel_rolled_back": kernel_rolled_back,
+            "kernel_trial": kernel_trial,
+            "kernel_unbootable": kernel_unbootable,
         }

@@ -11,6 +11,11 @@ options:
     description: The file in which the role remembers the kernel it installed.
     type: path
     required: true
+  tolerant:
+    description: >-
+      Report a damaged record as C(damaged), for a rollback. Otherwise the module fails.
+    type: bool
+    default: false
 """
 
 RETURN = r"""
@@ -28,8 +33,24 @@ saved_entry:
   description: The entry that boots by default, where GRUB_DEFAULT is C(saved).
 next_entry:
   description: The entry that the next boot alone takes, or empty.
+overrides:
+  description: The files that choose what GRUB boots, over its saved entry.
+grubenv_free:
+  description: How many bytes GRUB's environment block has left.
 manifest:
   description: The manifest, or an empty dict.
+record:
+  description: The step's ledger.
+inherited:
+  description: What the manifest of a version that kept no ledger says is ours; part of C(record) too.
+damaged:
+  description: A sentence on each record that cannot be read.
+armed:
+  description: What a trial has set up and is still there, files and a variable of grubenv.
+held:
+  description: The packages on hold.
+fallback:
+  description: The C(package) that owns the running kernel, or empty, and what apt-mark says of it (C(mark)).
 installed:
   description: Those of the manifest's packages that are installed in just the version it names.
 secure_boot:
@@ -64,16 +85,28 @@ watchdog:
   description: The C(device) and C(identity) of the first watchdog, empty where there is none.
 """
 
-import json
 import os
+import re
 
-from ansible.module_utils import firmware, host, storage
+from ansible.module_utils import firmware, grub, host, ledger, storage
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.grub import default, entries, environment
 
 GRUB = "/boot/grub"
 GRUBENV = f"{GRUB}/grubenv"
 GRUB_CFG = f"{GRUB}/grub.cfg"
+CUSTOM_CFG = f"{GRUB}/custom.cfg"
+SETTINGS = "/etc/default/grub.d"
+#: Ours among the settings; a file that sorts after it has the last word.
+OWN_SETTINGS = f"{SETTINGS}/zz-uring-lab.cfg"
+#: Where apt-mark keeps its marks; the program itself takes a slow host a second.
+EXTENDED_STATES = "/var/lib/apt/extended_states"
+#: What templates/arm.sh.j2 writes.
+TRIAL_FILES = (
+    "/etc/systemd/system/uring-lab-trial.timer",
+    "/etc/systemd/system/uring-lab-trial.service",
+    "/etc/systemd/system/uring-lab-trial-over.service",
+    "/etc/systemd/system.conf.d/zz-uring-lab-trial.conf",
+)
 
 
 def read(path):
@@ -84,36 +117,103 @@ def read(path):
         return file.read()
 
 
-def installed_versions(module, packages):
-    """Return a dict of the given packages that are installed, with their versions."""
-    if not packages:
-        return {}
-    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version} ${db:Status-Status}\n"]
-    _code, out, _err = module.run_command(query + sorted(packages))
+def kernel_packages(module):
+    """Return what dpkg has of each package called linux-*: its version, status and what is wanted of it."""
+    form = "--showformat=${Package} ${Version} ${db:Status-Status} ${db:Status-Want}\n"
+    _code, out, _err = module.run_command(["dpkg-query", "--show", form, "linux-*"])
     rows = [line.split() for line in out.splitlines()]
-    return {row[0]: row[1] for row in rows if len(row) == 3 and row[2] == "installed"}
+    return {row[0]: row[1:] for row in rows if len(row) == 4}  # one that is not installed has no version
 
 
-def kernels(module, manifest):
-    """Return what is known of the kernels that are there."""
-    grubenv = {}
+def grub_state(module):
+    """Return what GRUB will boot, and who says so."""
+    grubenv, block = {}, b""
     # grub-editenv makes the file, even to list it.
     if os.path.exists(GRUBENV) and module.get_bin_path("grub-editenv"):
         _code, out, _err = module.run_command(["grub-editenv", GRUBENV, "list"])
-        grubenv = environment(out)
-    packages = manifest.get("packages", {})
-    versions = installed_versions(module, packages)
+        grubenv = grub.environment(out)
+        with open(GRUBENV, "rb") as file:
+            block = file.read()
+    text, custom = read(GRUB_CFG), read(CUSTOM_CFG)
+    saved = grubenv.get("saved_entry", "")
+    armed = [path for path in TRIAL_FILES if os.path.exists(path)]
     return {
-        "running": os.uname()[2],
-        "boot_id": read("/proc/sys/kernel/random/boot_id").strip(),
-        "entries": entries(read(GRUB_CFG)),
-        "default": default(read(GRUB_CFG), grubenv.get("saved_entry", "")),
-        "saved_entry": grubenv.get("saved_entry", ""),
+        "entries": grub.entries(text),
+        "default": grub.default(text + custom, saved),
+        "overrides": grub.overrides(text, custom) + later_settings(module),
+        "saved_entry": saved,
         "next_entry": grubenv.get("next_entry", ""),
-        "manifest": manifest,
-        "installed": sorted(name for name, version in packages.items() if versions.get(name) == version),
-        "headers": host.headers(),
-        "initramfs": storage.initramfs_mib(),
+        "grubenv_free": grub.free_bytes(block),
+        "armed": armed + (["uring_lab_trial"] if "uring_lab_trial" in grubenv else []),
+    }
+
+
+def later_settings(module):
+    """Return the settings files after ours that give GRUB_DEFAULT another value, in a list."""
+    names = os.listdir(SETTINGS) if os.path.isdir(SETTINGS) else []
+    paths = sorted(os.path.join(SETTINGS, name) for name in names if name.endswith(".cfg"))
+    script = 'GRUB_DEFAULT=saved; . "$1" >/dev/null; test "$GRUB_DEFAULT" = saved'
+    later = [path for path in paths if path > OWN_SETTINGS]
+    return [path for path in later if module.run_command(["sh", "-c", script, "sh", path])[0]]
+
+
+def package_state(module, manifest):
+    """Return what dpkg and apt say of the kernels' packages."""
+    known = kernel_packages(module)
+    recorded = manifest.get("packages", {}).items()
+    return {
+        "installed": sorted(
+            name for name, version in recorded if known.get(name, [])[:2] == [version, "installed"]
+        ),
+        "held": sorted(name for name, row in known.items() if row[2] == "hold"),
+        "fallback": fallback(module),
+    }
+
+
+def fallback(module):
+    """Return the package that owns the running kernel, whatever its name, and what apt-mark says of it."""
+    image = "/boot/vmlinuz-" + os.uname()[2]
+    # PACKAGE[:ARCHITECTURE][, ...]: FILE
+    found = module.run_command(["dpkg-query", "--search", image])[1]
+    owner = re.search(r"(?m)^([a-z0-9][a-z0-9.+-]+)[:,].* ?%s$" % re.escape(image), found)
+    if not owner:
+        return {"package": "", "mark": ""}
+    package = owner.group(1)
+    marks = re.findall(r"(?m)^Package: (.*)\n(?:.+\n)*?Auto-Installed: 1$", read(EXTENDED_STATES))
+    return {"package": package, "mark": "auto" if package in marks else "manual"}
+
+
+def records(module, path):
+    """Return what the step has written down, and a sentence on each record that cannot be read."""
+    damaged = []
+
+    def read_record(reader, empty):
+        try:
+            return reader()
+        except ledger.LedgerError as error:
+            if not module.params["tolerant"]:
+                module.fail_json(msg=str(error))
+            damaged.append(str(error))
+            return empty
+
+    manifest = read_record(lambda: ledger.read_json(path), {}) or {}
+    own = os.path.join(ledger.DIRECTORY, "kernel.json")
+    record = read_record(lambda: ledger.load(own, "kernel"), ledger.load("/nonexistent", "kernel"))
+    from_manifest = inherited(manifest) if manifest and not os.path.exists(own) else {}
+    record.update(from_manifest)
+    return {"manifest": manifest, "record": record, "inherited": from_manifest, "damaged": damaged}
+
+
+def inherited(manifest):
+    """Return what is ours on a host whose kernel was installed by a version that kept no ledger."""
+    earlier = manifest.get("replaces") or {}
+    added = sorted({*manifest.get("added", []), *earlier.get("added", [])})
+    proved = [each for each in (manifest, earlier) if each.get("promoted")]
+    return {
+        "packages": {name: {"purpose": "lab", "automatic": False} for name in added},
+        "holds": sorted({name for each in proved for name in each["packages"]}),
+        "files": [OWN_SETTINGS, "/etc/grub.d/06_uring_lab"],
+        "grub": {"previous": manifest["previous"], "saved_entry": ""},
     }
 
 
@@ -149,10 +249,24 @@ def abilities(module):
 def main():
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"manifest": {"type": "path", "required": True}}, supports_check_mode=True
+        argument_spec={
+            "manifest": {"type": "path", "required": True},
+            "tolerant": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
     )
-    manifest = json.loads(read(module.params["manifest"]) or "{}")
-    module.exit_json(changed=False, **kernels(module, manifest), **abilities(module))
+    found = records(module, module.params["manifest"])
+    module.exit_json(
+        changed=False,
+        running=os.uname()[2],
+        boot_id=read("/proc/sys/kernel/random/boot_id").strip(),
+        headers=host.headers(),
+        initramfs=storage.initramfs_mib(),
+        **found,
+        **grub_state(module),
+        **package_state(module, found["manifest"]),
+        **abilities(module),
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import re
 _OPEN = re.compile(r"^\s*(menuentry|submenu)\s.*\$menuentry_id_option\s+'([^']+)'.*\{\s*$")
 _ANONYMOUS = re.compile(r"^\s*(menuentry|submenu)\s.*\{\s*$")
 _DEFAULT = re.compile(r"""^\s*set default=(["']?)([^"'\n]*)\1\s*$""", re.MULTILINE)
+_SECTION = re.compile(r"^### BEGIN (\S+) ###$")
+_OVERRIDE = re.compile(r"^\s*(?:set\s+)?(?:default|saved_entry|next_entry)=")
 _LINUX = re.compile(r"^\s*linux(?:efi|16)?\s+\S*/vmlinu[xz]-(\S+)(.*)$")
 
 
@@ -60,6 +62,39 @@ def default(text, saved):
     if wanted in ("", "0") or wanted.startswith("gnulinux-simple-"):
         return first
     return next((release for release, entry in entries(text).items() if entry == wanted), "")
+
+
+def overrides(text, custom=""):
+    """Return the files that choose what boots, over what GRUB_DEFAULT says.
+
+    Args:
+        text: the content of grub.cfg.
+        custom: the content of /boot/grub/custom.cfg, which 41_custom has GRUB read.
+
+    Returns:
+        A sorted list of paths: parts of /etc/grub.d other than 00_header, and custom.cfg.
+
+    Source: grub-mkconfig, which writes ``### BEGIN FILE ###`` before what a part of /etc/grub.d has printed.
+
+    """
+    found = set()
+    section = ""
+    for line in text.splitlines():
+        begins = _SECTION.match(line)
+        section = begins.group(1) if begins else section
+        if _OVERRIDE.match(line) and section and not section.endswith("/00_header"):
+            found.add(section)
+    if any(map(_OVERRIDE.match, custom.splitlines())):
+        found.add("/boot/grub/custom.cfg")
+    return sorted(found)
+
+
+def free_bytes(block):
+    """Return how many bytes an environment block has left, or its usual size where there is none.
+
+    Source: grub-editenv(1); the block is 1,024 bytes, and what is not used is filled with ``#``.
+    """
+    return len(block) - len(block.rstrip(b"#")) if block else 1024
 
 
 def environment(text):

@@ -75,6 +75,7 @@ class Play:
     def steps(self) -> list[dict]:
         """Return the record, without the times."""
         steps = json.loads(self.steps_file.read_text())
+        assert self.steps_file.stat().st_mode & 0o777 == 0o600, "others may read it"
         assert all(step.pop("seconds") >= 0 for step in steps)
         return steps
 

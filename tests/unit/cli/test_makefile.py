@@ -25,8 +25,7 @@ def make(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "cli").mkdir()
-    for script in (ROOT / "cli").glob("*.awk"):
-        shutil.copy(script, tmp_path / "cli")
+    shutil.copy(ROOT / "cli/help.awk", tmp_path / "cli")
     (tmp_path / "requirements.lock").write_text("pinned==1\n")
     (tmp_path / "lab").mkdir()
     packages = tmp_path / "lab" / "system-packages"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cli.errors import UsageError
 from cli.sshconfig import inventory_hosts
-from cli.target import Host, chosen, parse_host, parse_hosts, write_inventory
+from cli.target import Host, chosen, inventory, parse_host, parse_hosts
 
 ANSIBLE_INVENTORY = str(Path(sys.executable).parent / "ansible-inventory")
 
@@ -89,9 +89,9 @@ def test_no_host_and_the_same_host_twice_are_refused(text):
 
 
 def test_the_inventory_gives_ansible_the_same_hosts(tmp_path):
-    inventory = tmp_path / "inventory.yml"
-    write_inventory(parse_hosts("me@[fe80::1%eth0]:2222,box"), inventory)
-    assert inventory_hosts(inventory, ANSIBLE_INVENTORY) == {
+    file = tmp_path / "inventory.yml"
+    file.write_text(inventory(parse_hosts("me@[fe80::1%eth0]:2222,box")))
+    assert inventory_hosts(file, ANSIBLE_INVENTORY) == {
         "box": {"ansible_host": "box"},
         "fe80-1-eth0": {"ansible_host": "fe80::1%eth0", "ansible_port": 2222, "ansible_user": "me"},
     }

@@ -79,7 +79,7 @@ def test_a_record_of_a_later_version_is_refused(path):
 
 @pytest.fixture
 def module(load_module):
-    return load_module("ledger")
+    return load_module("common", "ledger")
 
 
 def entry(uid=400, login="/usr/sbin/nologin", home="/nonexistent"):

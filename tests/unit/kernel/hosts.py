@@ -10,7 +10,15 @@ SOUND = {
     "entries": {RUNNING: f"gnulinux-advanced-1>gnulinux-{RUNNING}-advanced-1"},
     "saved_entry": "",
     "next_entry": "",
+    "overrides": [],
+    "grubenv_free": 1000,
+    "armed": [],
     "manifest": {},
+    "record": {"packages": {}, "holds": [], "marks": {}, "grub": {}, "files": []},
+    "inherited": {},
+    "damaged": [],
+    "held": [],
+    "fallback": {"package": f"linux-image-{RUNNING}", "mark": "manual"},
     "installed": [],
     "secure_boot": False,
     "bootloader": "grub",
@@ -25,4 +33,21 @@ SOUND = {
     "systemd": 252,
     "boot_seconds": 20,
     "watchdog": {"device": "", "identity": ""},
+}
+
+#: The role's variables, as its defaults are.
+PARAMETERS = {
+    "source": "mainline",
+    "version": "5.6",
+    "flavour": "generic",
+    "headers": True,
+    "apt_suite": "",
+    "apt_package": "",
+    "debs_folder": "",
+    "accept_risks": [],
+    "confirm_timeout": "0",
+    "boot_timeout": "0",
+    "distribution": "Debian",
+    "release": "12.5",
+    "newer": {"Debian": {"12": {"suite": "bookworm-backports", "package": "linux-image-FLAVOUR"}}},
 }

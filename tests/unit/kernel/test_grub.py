@@ -87,6 +87,30 @@ def test_every_release_of_a_written_file_is_found(releases):
     assert set(grub.entries(grub_cfg(releases))) == set(releases)
 
 
+OWN = '### BEGIN /etc/grub.d/00_header ###\nset default="${saved_entry}"\n### END /etc/grub.d/00_header ###\n'
+
+
+def test_what_chooses_over_the_saved_entry_is_named():
+    custom = "### BEGIN /etc/grub.d/40_custom ###\n set default=2\n### END /etc/grub.d/40_custom ###\n"
+    assert grub.overrides(OWN + grub_cfg(["6.1.0-49-amd64"])) == []
+    assert grub.overrides(OWN + custom) == ["/etc/grub.d/40_custom"]
+    assert grub.overrides(OWN, "default='x'\n") == ["/boot/grub/custom.cfg"]
+
+
+def test_a_default_over_the_saved_entry_is_what_boots():
+    text = OWN + grub_cfg(["6.12.9-amd64", "6.1.0-49-amd64"])
+    saved = grub.entries(text)["6.1.0-49-amd64"]
+    assert grub.default(text, saved) == "6.1.0-49-amd64"
+    assert grub.default(text + "set default=0\n", saved) == "6.12.9-amd64"
+    assert grub.default(text + "set default=mine\n", saved) == ""
+
+
+def test_the_room_of_a_block_is_what_is_not_used():
+    block = b"# GRUB Environment Block\nsaved_entry=x\n"
+    assert grub.free_bytes(block.ljust(1024, b"#")) == 1024 - len(block)
+    assert grub.free_bytes(b"") == 1024
+
+
 def test_the_environment_is_read_line_by_line():
     text = "saved_entry=a>b\nnext_entry=\n"
     assert grub.environment(text) == {"saved_entry": "a>b", "next_entry": ""}

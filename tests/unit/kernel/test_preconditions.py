@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from tests.unit.ansible_play import ROOT
-from tests.unit.kernel.hosts import RUNNING, SOUND
+from tests.unit.kernel.hosts import PARAMETERS, RUNNING, SOUND
 
 sys.path.insert(0, str(ROOT / "roles/kernel/filter_plugins"))
 
 from kernel_plan import kernel_plan
+from kernel_preconditions import kernel_preconditions
 
 NEW = "5.6.0-050600-generic"
 
@@ -22,7 +23,7 @@ FOLDER = {
     "zstd": False,
 }
 HEADERS = {**FOLDER, "debs": [*FOLDER["debs"], {"package": f"linux-headers-{NEW}", "sha256": "0"}]}
-BUILD = {"version": "5.6", "release": NEW, "debs": [{"part": "image"}, {"part": "modules"}]}
+BUILD = {"version": "5.6", "stamp": "1", "release": NEW, "debs": [{"part": "image"}, {"part": "modules"}]}
 ZFS = [{"name": "zfs", "version": "2.1.11", "loaded": ["spl", "zfs"]}]
 
 
@@ -36,7 +37,7 @@ def host(state=None, source="mainline", folder=FOLDER, build=BUILD, **variables)
 
 
 def build(release, parts=("image", "modules")):
-    return {"version": "x", "release": release, "debs": [{"part": part} for part in parts]}
+    return {"version": "x", "stamp": "1", "release": release, "debs": [{"part": part} for part in parts]}
 
 
 INSTALLED = {
@@ -72,6 +73,11 @@ HOSTS = {
     "btrfs": (host({"grubenv_filesystem": "btrfs", "grubenv_devices": []}), ["grubenv"]),
     "whole-disk": (host({"grubenv_filesystem": "vfat", "grubenv_devices": ["disk"]}), []),
     "btrfs-accepted": (host({"grubenv_filesystem": "btrfs"}, kernel_accept_risks=["grubenv"]), []),
+    "default-in-40_custom": (host({"overrides": ["/etc/grub.d/40_custom"]}), ["default"]),
+    "grubenv-full": (host({"grubenv_free": 429}), ["grubenv_room"]),
+    "grubenv-just-right": (host({"grubenv_free": 430}), []),
+    "grubenv-has-an-entry": (host({"grubenv_free": 270, "saved_entry": "x"}), []),
+    "runs-it-already": (host({"running": NEW, "entries": {NEW: "x"}}), ["running"]),
     "secure-boot": (host({"secure_boot": True}), ["secure_boot"]),
     "secure-boot-debs": (host({"secure_boot": True}, source="debs"), ["secure_boot"]),
     "secure-boot-apt": (
@@ -133,16 +139,16 @@ HOSTS = {
 
 def failing(variables):
     parameters = {
+        **PARAMETERS,
         "source": variables["kernel_source"],
         "version": variables["kernel_version"],
-        "flavour": "generic",
-        "headers": True,
         "accept_risks": variables["kernel_accept_risks"],
-        "suite": "",
-        "package": variables["kernel_apt_package"],
+        "apt_package": variables["kernel_apt_package"],
     }
+    state = variables["__kernel_state"]
     found = (variables.get("__kernel_folder", {}), variables.get("__kernel_build", {}))
-    return kernel_plan(variables["__kernel_state"], parameters, *found)["preconditions"]
+    plan = kernel_plan(state, parameters, *found)
+    return kernel_preconditions(state, parameters, plan, *found)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +180,9 @@ def words(problems, name):
         ("systemd-boot", "was booted by systemd-boot, and the trial boot is GRUB's"),
         ("no-loader", "no boot loader that we know has booted it"),
         ("no-entry", f"runs {RUNNING}, which /boot/grub/grub.cfg has no entry for (it has 6.12.9-amd64)"),
+        ("default-in-40_custom", "/etc/grub.d/40_custom chooses what GRUB boots, over the saved entry"),
+        ("grubenv-full", "grubenv has 429 bytes left, and a trial takes 430"),
+        ("runs-it-already", f"it runs {NEW} itself"),
         ("raid", "lies on ext4 over disk, part, raid1, where GRUB can read grubenv but not write it"),
         ("btrfs", "lies on btrfs over no disk"),
         ("secure-boot", "mainline kernels are not signed by a key that the host trusts"),

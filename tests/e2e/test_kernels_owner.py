@@ -1,0 +1,172 @@
+"""The kernel step on a machine whose owner has told GRUB something: refused, or given back as it was.
+
+Its kernel is Debian's under a mainline name, from a folder of one's own (tests/mirror).
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e import bootable
+from tests.e2e.support import ROOT, playbook, playbook_command
+from tests.mirror import kernels
+
+pytestmark = pytest.mark.vm
+
+RELEASE = "6.10.0-061000-generic"
+OWNERS = "an-entry-of-the-owners"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Lead the role to a folder of debs of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    kernels.build(folder, "6.10", headers=False)
+    return {
+        "kernel_source": "debs",
+        "kernel_debs_folder": str(folder),
+        "kernel_confirm_timeout": bootable.CONFIRM,
+    }
+
+
+def step(vm, variables, **others):
+    code, output = playbook(vm, "kernel", "-e", json.dumps(variables | others))
+    return code, " ".join(output.split())
+
+
+def looks(vm):
+    """Return how the machine looks, its grubenv by content: grub-editenv sorts what it writes."""
+    lines = {line for line in vm.looks() if not line.endswith("/boot/grub/grubenv")}
+    return lines | set(vm.run("sudo grub-editenv /boot/grub/grubenv list; apt-mark showauto").splitlines())
+
+
+@pytest.fixture(scope="module")
+def before(vm, release):
+    """Give the machine a saved entry of its owner's and a kernel that apt may remove; keep how it looks."""
+    vm.run(f"sudo grub-editenv /boot/grub/grubenv set saved_entry={OWNERS}")
+    vm.run(f"sudo apt-mark auto linux-image-{release}")
+    vm.run("sudo update-grub 2>&1")  # the image's grub.cfg is not this program's
+    return looks(vm)
+
+
+def nothing_is_left_of_a_trial(vm):
+    assert vm.run("find /etc/systemd /var/lib/uring-lab -name '*trial*' -o -name 'kernel-disarm'") == ""
+    assert "uring_lab_trial" not in vm.run("sudo grub-editenv /boot/grub/grubenv list")
+    assert "next_entry=g" not in vm.run("sudo grub-editenv /boot/grub/grubenv list")
+
+
+@contextlib.contextmanager
+def appended(vm, path, line, update=True):
+    """Append a line to a file of GRUB's configuration for the time of a test."""
+    vm.run(f"sudo touch {path} && sudo cp -a {path} /root/kept && echo '{line}' | sudo tee -a {path}")
+    try:
+        if update:
+            vm.run("sudo update-grub 2>&1")
+        yield
+    finally:
+        empty = "sudo test -s /root/kept || sudo rm"
+        vm.run(f"sudo cp -a /root/kept {path}; {empty} {path}")
+        if update:
+            vm.run("sudo update-grub 2>&1")
+
+
+def test_a_default_over_the_saved_entry_is_refused_before_anything_is_changed(vm, before, own):
+    with appended(vm, "/etc/grub.d/40_custom", "set default=0"):
+        seen = looks(vm)
+        code, output = step(vm, own)
+        assert code != 0
+        assert "/etc/grub.d/40_custom chooses what GRUB boots, over the saved entry" in output
+        assert looks(vm) == seen
+    assert looks(vm) == before
+
+
+def test_a_setting_that_sorts_after_ours_is_refused(vm, before, own):
+    with appended(vm, "/etc/default/grub.d/zzz.cfg", "GRUB_DEFAULT=0", update=False):
+        code, output = step(vm, own)
+    assert code != 0
+    assert "/etc/default/grub.d/zzz.cfg chooses what GRUB boots" in output
+    assert looks(vm) == before
+
+
+def test_a_full_environment_block_is_refused(vm, before, own):
+    vm.run(f"sudo grub-editenv /boot/grub/grubenv set filler={'x' * 700}")
+    try:
+        code, output = step(vm, own)
+    finally:
+        vm.run("sudo grub-editenv /boot/grub/grubenv unset filler")
+    assert code != 0
+    assert "bytes left, and a trial takes 270" in output
+    assert looks(vm) == before
+
+
+def test_a_default_that_grub_cfg_does_not_show_yet_is_taken_back(vm, before, own):
+    """The owner has not run update-grub since; our own run of it brings the line to light."""
+    with appended(vm, "/etc/grub.d/40_custom", "set default=0", update=False):
+        seen = looks(vm)
+        code, output = step(vm, own)
+        assert code != 0
+        assert "/etc/grub.d/40_custom has the last word" in output
+        assert vm.run("grep -c '^set default=0' /boot/grub/grub.cfg").strip() == "1"
+        assert {line for line in looks(vm) ^ seen if "grub.cfg" not in line} == set()
+    vm.run("sudo update-grub 2>&1")
+
+
+def test_a_trial_that_cannot_be_armed_leaves_nothing(vm, before, own):
+    """What a trial sets up is written down first, and goes whatever has become of it."""
+    code, output = step(vm, own, __kernel_trial_parameters=["x" * 1100])
+    assert code != 0
+    assert f"the trial boot of {RELEASE} could not be prepared" in output
+    assert "environment block too small" in output
+    nothing_is_left_of_a_trial(vm)
+    assert vm.run("ls /boot/*6.10* 2>/dev/null || true") == ""
+
+
+def killed_once_it_is_armed(vm, variables):
+    """Run the kernel step and kill the controller when the trial is armed and the host still up."""
+    run = subprocess.Popen(
+        playbook_command(vm, "kernel", "-e", json.dumps(variables)),
+        cwd=ROOT,
+        env=os.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        armed = "sudo grub-editenv /boot/grub/grubenv list | grep next_entry=g || true"
+        while not vm.run(armed, check=False):
+            assert run.poll() is None, "it ended without a trial"
+            time.sleep(0.5)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+def test_a_run_that_asks_for_something_else_calls_off_a_trial_first(vm, release, before, own):
+    """Otherwise its timer would reboot the host in the middle of dpkg."""
+    killed_once_it_is_armed(vm, own)
+    code, output = playbook(vm, "release_upgrade")
+    assert code == 0, output
+    nothing_is_left_of_a_trial(vm)
+    assert vm.run("ls /boot/*6.10* 2>/dev/null || true") == ""
+    vm.reboot()
+    assert vm.run("uname -r").strip() == release
+
+
+def test_the_earlier_kernel_is_kept_from_autoremove_by_the_package_that_owns_it(vm, release, before, own):
+    code, output = step(vm, own)
+    assert code == 0, output
+    assert f"{RELEASE}: booted on trial, proved" in output
+    assert f"linux-image-{release}" not in vm.run("apt-mark showauto")
+    nothing_is_left_of_a_trial(vm)
+
+
+def test_the_owners_saved_entry_and_marks_come_back_with_rollback(vm, release, before):
+    code, output = playbook(vm, "rollback", "--tags", "kernel")
+    assert code == 0, output
+    assert vm.run("uname -r").strip() == release
+    assert looks(vm) == before
