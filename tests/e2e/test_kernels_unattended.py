@@ -65,6 +65,11 @@ def test_a_kernel_that_nobody_confirms_gives_way_and_the_next_run_says_so_and_go
     wait_for(vm, good, before)
     trial = vm.run("cat /proc/sys/kernel/random/boot_id")
     wait_for(vm, release, trial)
+    # The host has cleared the trial away alone, and its kernel runs without the trial's parameters.
+    vm.run("systemctl is-system-running --wait || true")
+    assert vm.run("find /etc/systemd -name '*uring-lab-trial*'") == ""
+    assert "uring_lab_trial" not in vm.run("sudo grub-editenv /boot/grub/grubenv list")
+    assert "panic=15" not in vm.run("cat /proc/cmdline")
     code, output = archive.step(vm, VERSION)
     assert code == 0, output
     assert f"An earlier run has booted {good} on trial and did not see the end of it" in output
