@@ -16,7 +16,7 @@ import apt_sources
 from ansible.module_utils import basic
 from hypothesis import strategies as st
 
-ROLE = Path(__file__).parents[3] / "roles" / "release_upgrade"
+ROLE = Path(__file__).parents[3] / "roles" / "common"
 
 
 @functools.cache

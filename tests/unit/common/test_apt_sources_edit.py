@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.release_upgrade.apt_tree import BASE, OTHER_STANZAS, STANZAS, TEXTS, Host, edit
+from tests.unit.common.apt_tree import BASE, OTHER_STANZAS, STANZAS, TEXTS, Host, edit
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not installed on this computer")
 
