@@ -84,6 +84,8 @@ acted:
   description: The sources that were changed, as they were found.
 left:
   description: Those of I(set_aside) that C(restored) leaves off, for they name a release.
+archive_host:
+  description: The host that keeps ended releases.
 files:
   description: The paths that were written, or would be in check mode.
 """
@@ -332,6 +334,7 @@ def main():
 
     module.exit_json(
         changed=bool(changed),
+        archive_host=release.archive_host,
         files=changed,
         diff=[
             {

@@ -37,12 +37,7 @@ apt_get() { apt-get --yes --quiet -o APT::Status-Fd=3 "$@"; }
 
 repair() {
     say "Finishing what an interrupted dpkg has left"
-    # One that was being unpacked then has to be unpacked anew: apt would try to configure it, in vain.
-    torn=$(dpkg-query --show --showformat='${db:Status-Eflag} ${binary:Package}\n' | sed -n 's/^reinstreq //p')
-    # shellcheck disable=SC2086 # one word each
-    test -z "$torn" || (cd "$(mktemp -d)" && apt-get --quiet=2 download $torn && dpkg --unpack ./*.deb && rm -r "$PWD")
-    dpkg --configure --pending --force-confdef --force-confold || true
-    apt_get install --fix-broken
+    sh "$folder/release-upgrade.repair.sh" complete -o APT::Status-Fd=3
 }
 
 by_apt() {
