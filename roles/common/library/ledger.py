@@ -16,6 +16,14 @@ options:
   manifest:
     description: The file in which the step says what it has installed; it is read along.
     type: path
+  keys:
+    description: What the manifest must have; one that has not is damaged.
+    type: list
+    elements: str
+    default: []
+  content:
+    description: What is written to the manifest, on the disk when the module ends.
+    type: dict
   users:
     description: The users that the step makes, with their home directories.
     type: dict
@@ -116,11 +124,14 @@ def main():
         argument_spec={
             "step": {"type": "str", "required": True},
             "manifest": {"type": "path"},
+            "keys": {"type": "list", "elements": "str", "default": []},
+            "content": {"type": "dict"},
             "users": {"type": "dict", "default": {}},
             "directories": {"type": "list", "elements": "path", "default": []},
             "forget": {"type": "list", "elements": "str", "default": []},
             "tolerant": {"type": "bool", "default": False},
         },
+        required_by={"content": "manifest"},
         supports_check_mode=True,
     )
     params = module.params
@@ -142,9 +153,13 @@ def main():
     record = read(
         path, lambda: ledger.load(path, params["step"]), lambda: ledger.load("/nonexistent", params["step"])
     )
-    manifest = {}
-    if params["manifest"]:
-        manifest = read(params["manifest"], lambda: ledger.read_json(params["manifest"]), dict) or {}
+    file, manifest = params["manifest"], {}
+    if params["content"] is not None:
+        manifest = params["content"]
+        if not module.check_mode:
+            ledger.write_json(file, manifest)
+    elif file:
+        manifest = read(file, lambda: ledger.read_json(file, params["keys"]), dict) or {}
     before = {kind: copy.copy(record[kind]) for kind in ("users", "directories", "packages")}
     problems = claim(record, params, is_new and bool(manifest))
     if problems:

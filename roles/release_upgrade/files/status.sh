@@ -1,15 +1,14 @@
 #!/bin/sh
-# Where an upgrade to another release stands, in three lines: a word, its state (JSON), its latest sign of life.
+# Where an upgrade to another release stands, in three lines: a word, its record (JSON), its latest sign of life.
 #   active   its unit is at work
-#   stopped  its state is there and no unit: it has ended, or the host went down under it
+#   stopped  its record is there and no unit: it has ended, or the host went down under it
 #   none     there is none
 # Plain sh and no root: half-way through an upgrade neither Python nor sudo is sure to work.
-state=/var/lib/uring-lab/release_upgrade.json
+record=/var/lib/uring-lab/release_upgrade.json
 log=/var/log/uring-lab/release-upgrade.log
 pid=/run/uring-lab-release-upgrade.pid
-if ! test -s "$state"; then
+if ! test -e "$record"; then
     echo none
-    echo '{}'
     exit
 fi
 # 3 and 4 say that no such unit is at work; anything else can be systemd being upgraded itself. While it takes itself over
@@ -19,7 +18,8 @@ case $? in
     3 | 4) grep -aqs release-upgrade.sh "/proc/$(cat "$pid" 2>/dev/null)/cmdline" && echo active || echo stopped ;;
     *) echo active ;;
 esac
-cat "$state"
+tr '\n' ' ' <"$record"
+echo
 # apt's own account of its progress (pmstatus:PACKAGE:PERCENT:TEXT), or what the upgrader printed last.
 tail -qn 1 "$log.progress" "$log" 2>/dev/null | awk -F : '
     /^(pm|dl)status:/ { printf "%d %%, %s\n", $3, $4; found = 1; exit }
