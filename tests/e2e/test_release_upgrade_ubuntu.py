@@ -35,7 +35,8 @@ def jammy(container):
 
 def variables(target, given):
     # A look at the upgrade takes the same whether it is every second or every five.
-    return ["-e", json.dumps({"release_upgrade_target": target, "__release_upgrade_poll_interval": 1, **given})]
+    chosen = {"release_upgrade_target": target, "__release_upgrade_poll_interval": 1}
+    return ["-e", json.dumps({**chosen, **given})]
 
 
 def upgrade(host, target, *arguments, **given):

@@ -109,6 +109,12 @@ def release_preconditions(forecast, to, fetched, space, held, dropped, third_par
     return {"failed": failed, "forecast": " ".join(text for text in said if text)}
 
 
+def upgrader_preconditions(third_party, held):
+    """Return the same of an upgrade by Ubuntu's upgrader, which checks them by itself."""
+    said = [left_alone(third_party, held), "Ubuntu's upgrader works out the rest by itself."]
+    return {"failed": [], "forecast": " ".join(text for text in said if text)}
+
+
 def left_alone(third_party, held):
     """Return which sources were switched off for a hop and which packages are held, as a text."""
     said = []
@@ -192,5 +198,5 @@ class FilterModule:
         return {
             "release_preconditions": release_preconditions,
             "divide_missing": divide_missing,
-            "left_alone": left_alone,
+            "upgrader_preconditions": upgrader_preconditions,
         }

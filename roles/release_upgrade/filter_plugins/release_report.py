@@ -61,6 +61,13 @@ def announcement(hops, index, distribution, check):
     return f"{verb} {distribution} to {hop['version']} ({hop['codename']}){then}"
 
 
+def resume_announcement(hop):
+    """Return what a run without check mode would do with a hop, a dictionary that may be empty."""
+    if not hop:  # Jinja works out both sides of a condition
+        return ""
+    return f"would go on with the upgrade from {hop['from']} to {hop['to']} that an earlier run began"
+
+
 def hop_notes(hop, conffiles, left):
     """Return what is to be told of a hop that was made.
 
@@ -108,6 +115,7 @@ class FilterModule:
         return {
             "release_report": release_report,
             "announcement": announcement,
+            "resume_announcement": resume_announcement,
             "hop_notes": hop_notes,
             "rollback_report": rollback_report,
         }

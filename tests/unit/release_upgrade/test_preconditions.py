@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/release_upgrade/filter_plugins"))
 
-from release_preconditions import divide_missing, release_preconditions
+from release_preconditions import divide_missing, release_preconditions, upgrader_preconditions
 
 PLAN = {
     "upgraded": ["bash", "libc6"],
@@ -106,6 +106,14 @@ def test_what_is_known_beforehand_is_said_in_full():
 
 def test_what_stays_behind_for_the_sake_of_a_held_package_is_named():
     assert "Kept back, mostly by held ones: vim-common." in told("vim held")["forecast"]
+
+
+def test_ubuntus_upgrader_is_left_to_check_and_what_stays_as_it_is_is_named():
+    rest = "Ubuntu's upgrader works out the rest by itself."
+    assert upgrader_preconditions([], []) == {"failed": [], "forecast": rest}
+    assert upgrader_preconditions([ASIDE], ["vim"])["forecast"] == (
+        f"Set aside for it: http://ppa bookworm (p.list). Held, and left as they are: vim. {rest}"
+    )
 
 
 def test_check_says_why_nothing_can_be_foreseen():

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/release_upgrade/filter_plugins"))
 
-from release_report import announcement, hop_notes, release_report, rollback_report
+from release_report import announcement, hop_notes, release_report, resume_announcement, rollback_report
 
 HOPS = [{"version": "12", "codename": "bookworm"}, {"version": "13", "codename": "trixie"}]
 
@@ -31,6 +31,12 @@ def test_the_report_says_what_was_done_or_would_be(given, expected):
 def test_a_hop_is_announced_with_those_that_follow():
     assert announcement(HOPS, 0, "Debian", True) == "would upgrade Debian to 12 (bookworm), then trixie"
     assert announcement(HOPS, 1, "Debian", False) == "upgrading Debian to 13 (trixie)"
+
+
+def test_a_check_names_the_hop_that_would_be_resumed():
+    said = resume_announcement({"from": "bookworm", "to": "trixie"})
+    assert said == "would go on with the upgrade from bookworm to trixie that an earlier run began"
+    assert resume_announcement({}) == ""
 
 
 def test_after_a_hop_what_a_person_has_to_know_is_told():
