@@ -6,7 +6,7 @@
 set -eu
 distribution=$1
 codename=$2
-folder=/var/lib/uring-lab
+directory=/var/lib/uring-lab
 log=/var/log/uring-lab/release-upgrade.log
 exec >>"$log" 2>&1 3>"$log.progress"
 echo $$ >/run/uring-lab-release-upgrade.pid # for status.sh
@@ -20,7 +20,7 @@ for name in http_proxy https_proxy no_proxy; do
 done
 # Configuration files that were changed here stay as they are: dpkg's by apt.conf, ucf's since that is its answer where nobody
 # is asked. (UCF_FORCE_CONFFOLD would have Debian 12's ucf keep the unchanged ones too.)
-export APT_CONFIG=$folder/release-upgrade.apt.conf
+export APT_CONFIG=$directory/release-upgrade.apt.conf
 # The host is rebooted after the hop, and needrestart might restart this very unit.
 export NEEDRESTART_SUSPEND=1
 
@@ -36,8 +36,8 @@ trap 'exit 143' TERM
 apt_get() { apt-get --yes --quiet -o APT::Status-Fd=3 "$@"; }
 
 repair() {
-    say "Finishing what an interrupted dpkg has left"
-    sh "$folder/release-upgrade.repair.sh" complete -o APT::Status-Fd=3
+    say "Completing what an interrupted dpkg has left"
+    sh "$directory/release-upgrade.repair.sh" complete -o APT::Status-Fd=3
 }
 
 by_apt() {
