@@ -3,7 +3,7 @@
 #   active   its unit is at work
 #   stopped  its record is there and no unit: it has ended, or the host went down under it
 #   none     there is none
-# Plain sh and no root: half-way through an upgrade neither Python nor sudo is sure to work.
+# Plain sh without root: half-way through an upgrade Python and sudo may not work.
 record=/var/lib/uring-lab/release_upgrade.json
 log=/var/log/uring-lab/release-upgrade.log
 pid=/run/uring-lab-release-upgrade.pid
@@ -11,8 +11,8 @@ if ! test -e "$record"; then
     echo none
     exit
 fi
-# 3 and 4 say that no such unit is at work; anything else can be systemd being upgraded itself. While it takes itself over
-# from its older self it has been seen to know nothing of a unit whose process went on: so that is looked at, too.
+# 3 and 4 say that the unit is not running; anything else may be systemd being upgraded itself. While it re-executes
+# itself it was once seen to have lost a unit whose process was still running, so the process is checked, too.
 systemctl is-active --quiet uring-lab-release-upgrade.service
 case $? in
     3 | 4) grep -aqs release-upgrade.sh "/proc/$(cat "$pid" 2>/dev/null)/cmdline" && echo active || echo stopped ;;
