@@ -69,6 +69,11 @@ def upstream_version(version):
     return re.sub(r"-[^-]*$", "", re.sub(r"^[0-9]+:", "", version))
 
 
+def built_packages(rows):
+    """Return the names of the packages in the same rows that ``built_version`` reads."""
+    return [row.split()[0] for row in rows]
+
+
 def built_version(rows):
     """Return the version of the source package in dpkg-query's rows ``PACKAGE VERSION SOURCE-VERSION``."""
     return rows[0].split()[2]
@@ -217,6 +222,7 @@ class FilterModule:
         """Return the filters of this file."""
         return {
             "apt_candidates": apt_candidates,
+            "built_packages": built_packages,
             "built_version": built_version,
             "deb_packages": deb_packages,
             "liburing_manifest": liburing_manifest,

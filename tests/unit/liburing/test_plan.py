@@ -190,6 +190,12 @@ def test_the_directory_of_a_source_package_is_named_by_upstreams_version(role, v
     assert role.upstream_version(version) == upstream
 
 
+def test_what_was_installed_is_read_from_dpkgs_rows(role):
+    rows = ["liburing-dev 2.3-3+b1 2.3-3", "liburing2 2.3-3+b1 2.3-3"]
+    assert role.built_packages(rows) == ["liburing-dev", "liburing2"]
+    assert role.built_version(rows) == "2.3-3"
+
+
 def test_packages_are_named_by_their_debs(role):
     assert role.deb_packages(["/b/liburing2_2.3-3_amd64.deb", "/b/liburing-dev_2.3-3_amd64.deb"]) == [
         "liburing-dev",
