@@ -16,6 +16,14 @@ options:
   manifest:
     description: The file in which the step says what it has installed; it is read along.
     type: path
+  keys:
+    description: What the manifest must have; one that has not is damaged.
+    type: list
+    elements: str
+    default: []
+  content:
+    description: What is written to the manifest, on the disk when the module ends.
+    type: dict
   users:
     description: The users that the step makes, with their home directories.
     type: dict
@@ -148,6 +156,7 @@ def main():
         argument_spec={
             "step": {"type": "str", "required": True},
             "manifest": {"type": "path"},
+            "keys": {"type": "list", "elements": "str", "default": []},
             "users": {"type": "dict", "default": {}},
             "directories": {"type": "list", "elements": "path", "default": []},
             "record": {"type": "dict", "default": {}},
@@ -156,6 +165,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "tolerant": {"type": "bool", "default": False},
         },
+        required_by={"content": "manifest"},
         supports_check_mode=True,
     )
     params = module.params
@@ -176,9 +186,10 @@ def main():
     record = read(
         path, lambda: ledger.load(path, params["step"]), lambda: ledger.load("/nonexistent", params["step"])
     )
-    manifest = {}
-    if params["manifest"]:
-        manifest = read(params["manifest"], lambda: ledger.read_json(params["manifest"]), dict) or {}
+    manifest = params["content"] or {}
+    if params["manifest"] and params["content"] is None:
+        file = params["manifest"]
+        manifest = read(file, lambda: ledger.read_json(file, params["keys"]), dict) or {}
     before = copy.deepcopy(record)
     # A version that kept no ledger has left a manifest, and no user or directory is recorded.
     is_earlier_lab = bool(manifest) and not record["users"] and not record["directories"]
@@ -196,10 +207,9 @@ def main():
         ledger.save(path, record)
     if params["content"] is not None and not module.check_mode:
         if params["content"]:
-            ledger.write_json(params["manifest"], params["content"], mode=0o644)
+            ledger.write_json(params["manifest"], params["content"])
         else:
             ledger.remove(params["manifest"])
-        manifest = params["content"]
     # A change of the record alone is none of the host.
     module.exit_json(changed=False, manifest=manifest, damaged=damaged, **record)
 

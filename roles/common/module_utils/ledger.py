@@ -61,11 +61,11 @@ def load(path, step):
     return record
 
 
-def read_json(path):
+def read_json(path, keys=()):
     """Return the dict that a file of ours holds, or None where there is no such file.
 
     Raises:
-        LedgerError: it holds none.
+        LedgerError: it holds none, or one without the keys.
 
     """
     try:
@@ -75,13 +75,31 @@ def read_json(path):
         return None
     except (OSError, ValueError) as error:
         raise LedgerError(damaged(path, str(error))) from None
+    return parse(text, path, keys)
+
+
+def parse(text, path, keys=()):
+    """Return the dict that a text holds.
+
+    Args:
+        text: what was read.
+        path: the file that it was read from.
+        keys: what the dict must have.
+
+    Raises:
+        LedgerError: it holds none, or one without the keys.
+
+    """
     try:
         data = json.loads(text)
     except ValueError as error:
-        cause = "it is empty" if not text.strip("\0 \n") else "it is no JSON: %s" % error
+        cause = "it is empty" if not text.strip("\0 \r\n") else "it is no JSON: %s" % error
         raise LedgerError(damaged(path, cause)) from None
     if not isinstance(data, dict):
         raise LedgerError(damaged(path, "it holds no record"))
+    missing = [key for key in keys if key not in data]
+    if missing:
+        raise LedgerError(damaged(path, "it does not say " + ", ".join(missing)))
     return data
 
 
@@ -94,15 +112,15 @@ def damaged(path, cause):
 
 
 def save(path, record):
-    """Write a record; remove it once it is empty."""
+    """Write a record, or remove it once it is empty."""
     if any(record[kind] for kind in KINDS):
         write_json(path, record)
     else:
         remove(path)
 
 
-def write_json(path, data, mode=0o600):
-    """Write a file of ours, so that a power cut leaves the old or the new one."""
+def write_json(path, data):
+    """Write a dict to a file that everybody may read, so that a power cut leaves the old or the new one."""
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     handle, fresh = tempfile.mkstemp(dir=directory, prefix=".")
@@ -111,7 +129,7 @@ def write_json(path, data, mode=0o600):
             json.dump(data, file, indent=2, sort_keys=True)
             file.write("\n")
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         os.replace(fresh, path)
     except BaseException:

@@ -64,6 +64,21 @@ def source_version(version):
     return re.sub(r"\+b[0-9]+$", "", version)
 
 
+def upstream_version(version):
+    """Return the part of a Debian version that is upstream's: that of 4:2.3-3 is 2.3 (deb-version(7))."""
+    return re.sub(r"-[^-]*$", "", re.sub(r"^[0-9]+:", "", version))
+
+
+def built_packages(rows):
+    """Return the names of the packages in the same rows that ``built_version`` reads."""
+    return [row.split()[0] for row in rows]
+
+
+def built_version(rows):
+    """Return the version of the source package in dpkg-query's rows ``PACKAGE VERSION SOURCE-VERSION``."""
+    return rows[0].split()[2]
+
+
 def liburing_plan(asked, found):
     """Compare the request with the host (RETURN above)."""
     wanted = _wanted(asked)
@@ -136,7 +151,7 @@ def liburing_manifest(plan, build):
         **plan["wanted"],
         "wanted": plan["wanted"],
         "commit": build["commit"],
-        "version": versions[0][2],
+        "version": built_version(build["versions"]),
         "upstream": build["upstream"],
         "packages": {row[0]: row[1] for row in versions},
         "archive": build["archive"],
@@ -149,14 +164,17 @@ def liburing_manifest(plan, build):
     return {**manifest, "tests": build["tests"]} if build["tests"] else manifest
 
 
-def liburing_report(manifest, plan):
-    """Return the step's line in the report.
+def liburing_report(manifest, plan, check=False):
+    """Return the line that a run says of the step.
 
     Args:
         manifest: what is installed now.
-        plan: the result of ``liburing_plan`` from the beginning of the run.
+        plan: that of ``liburing_plan``, from before.
+        check: whether nothing was changed.
 
     """
+    if check and plan["to_build"]:
+        return "would build and install " + plan["what"]
     said = ", ".join(f"{name} {version}" for name, version in manifest["packages"].items())
     if manifest["commit"]:
         said += " at " + re.sub(r"^(.{12})[^+]*", r"\1", manifest["commit"]).replace("+", " with ")
@@ -169,6 +187,19 @@ def liburing_report(manifest, plan):
     if plan["to_build"] and "tests" in manifest:
         said += "; " + _tests_report(manifest["tests"])
     return said
+
+
+def liburing_rollback_report(manifest, damaged):
+    """Return the line that a rollback says of the step.
+
+    Args:
+        manifest: what was installed, or an empty dict.
+        damaged: a sentence for each damaged file.
+
+    """
+    names = ", ".join(manifest.get("packages", {}))
+    said = names + " taken back" if manifest else "nothing to take back"
+    return "; left: ".join([said, *(["; ".join(damaged)] if damaged else [])])
 
 
 def _tests_report(tests):
@@ -190,10 +221,14 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "apt_candidates": apt_candidates,
+            "built_packages": built_packages,
+            "built_version": built_version,
             "deb_packages": deb_packages,
             "liburing_manifest": liburing_manifest,
             "liburing_packages": liburing_packages,
             "liburing_plan": liburing_plan,
             "liburing_report": liburing_report,
+            "liburing_rollback_report": liburing_rollback_report,
             "source_version": source_version,
+            "upstream_version": upstream_version,
         }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the latest attempt at a hop has written: the end of the upgrader's own log, where it came to write one, and then
-# that of ours. What an earlier attempt has said is passed over, for it may have been mended since.
+# What the latest attempt at a hop has written: the end of the upgrader's own log, if it wrote one, and then that of
+# ours. Earlier attempts are left out, since their reason may have been remedied.
 log=/var/log/uring-lab/release-upgrade.log
 # To the millisecond: attempts follow within a second.
 begun=$(sed -n 's/^== \(.*\), Begun to upgrade .*/\1/p' "$log" | tail -n 1)

@@ -69,6 +69,21 @@ def target_of(target, distribution):
     return name if only in ("", distribution) else "keep"
 
 
+def upgrader_prompt(releases, present, following):
+    """Return the Prompt by which Ubuntu's upgrader offers a release.
+
+    `lts` leads from an LTS to the next one, and `normal` from any release to the next that is supported.
+
+    Args:
+        releases: Ubuntu's releases, as in vars/releases.yml.
+        present: the codename of the host's release.
+        following: the codename of the release of the hop.
+
+    """
+    lts = {release["codename"] for release in releases if release.get("lts")}
+    return "lts" if {present, following} <= lts else "normal"
+
+
 def _walk(releases, place, end, today):
     here, hops = releases[place], []
     has_upgrader = any("lts" in release for release in releases)
@@ -116,4 +131,8 @@ class FilterModule:
 
     def filters(self):
         """Return the filters of this file."""
-        return {"release_path": release_path, "target_of": target_of}
+        return {
+            "release_path": release_path,
+            "target_of": target_of,
+            "upgrader_prompt": upgrader_prompt,
+        }

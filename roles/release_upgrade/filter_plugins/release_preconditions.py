@@ -56,24 +56,21 @@ NEVER_REMOVED = ("apt", "init", "openssh-server", "python3", "python3-apt", "sud
 #: What an initramfs beside a new kernel takes where /boot is a file system of its own, in MiB.
 BOOT_MIB = 200
 
-_GONE = re.compile(r"The repository '\S+ (\S+) Release' (?:does not have|no longer has)")
 
-
-def missing_suites(stderr, to):
-    """Return the suites that apt-get update did not find: to leave out, and to take from the archive.
+def divide_missing(suites, to):
+    """Return which of the suites that were not found to leave out, and which to take from the archive.
 
     A release itself and its security updates are never left out; backports and the like are.
 
     Args:
-        stderr: what apt-get update has printed there.
+        suites: the suites, as the filter missing_suites returns them.
         to: the codename of the new release.
 
     """
-    missing = list(dict.fromkeys(_GONE.findall(stderr)))
     required = (to, to + "-security")
     return {
-        "dropped": [suite for suite in missing if suite not in required],
-        "archived": [suite for suite in missing if suite in required],
+        "dropped": [suite for suite in suites if suite not in required],
+        "archived": [suite for suite in suites if suite in required],
     }
 
 
@@ -110,6 +107,12 @@ def release_preconditions(forecast, to, fetched, space, held, dropped, third_par
         said.append(f"{to} has no {', '.join(dropped)}, which {verb} left out.")
     said.append(left_alone(third_party, held))
     return {"failed": failed, "forecast": " ".join(text for text in said if text)}
+
+
+def upgrader_preconditions(third_party, held):
+    """Return the same of an upgrade by Ubuntu's upgrader, which checks them by itself."""
+    said = [left_alone(third_party, held), "Ubuntu's upgrader works out the rest by itself."]
+    return {"failed": [], "forecast": " ".join(text for text in said if text)}
 
 
 def left_alone(third_party, held):
@@ -194,6 +197,6 @@ class FilterModule:
         """Return the filters of this file."""
         return {
             "release_preconditions": release_preconditions,
-            "missing_suites": missing_suites,
-            "left_alone": left_alone,
+            "divide_missing": divide_missing,
+            "upgrader_preconditions": upgrader_preconditions,
         }

@@ -61,6 +61,13 @@ def announcement(hops, index, distribution, check):
     return f"{verb} {distribution} to {hop['version']} ({hop['codename']}){then}"
 
 
+def resume_announcement(hop):
+    """Return what a run without check mode would do with a hop, a dictionary that may be empty."""
+    if not hop:  # Jinja works out both sides of a condition
+        return ""
+    return f"would go on with the upgrade from {hop['from']} to {hop['to']} that an earlier run began"
+
+
 def hop_notes(hop, conffiles, left):
     """Return what is to be told of a hop that was made.
 
@@ -83,9 +90,32 @@ def hop_notes(hop, conffiles, left):
     return notes
 
 
+def rollback_report(found, backup):
+    """Return what a rollback says of upgrades.
+
+    Args:
+        found: a dictionary with `manifest`, the record, and `damaged`, a sentence for each damaged file.
+        backup: the path where the sources and settings of the host are kept during a hop.
+
+    """
+    if found["damaged"]:
+        kept = f"What was kept of the host's sources and settings is in {backup}, if a hop was begun."
+        return f"left: {'; '.join(found['damaged'])}. {kept}"
+    if found["manifest"]:
+        hop = found["manifest"]
+        return f"left: an upgrade from {hop['from']} to {hop['to']}; `make provision` goes on with it"
+    return "an upgrade is not taken back"
+
+
 class FilterModule:
     """The filters under their names."""
 
     def filters(self):
         """Return the filters of this file."""
-        return {"release_report": release_report, "announcement": announcement, "hop_notes": hop_notes}
+        return {
+            "release_report": release_report,
+            "announcement": announcement,
+            "resume_announcement": resume_announcement,
+            "hop_notes": hop_notes,
+            "rollback_report": rollback_report,
+        }

@@ -1,21 +1,15 @@
 """Module: what an upgrade by other sources would do."""
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: release_forecast
 short_description: What an upgrade by other sources would do
 description:
-  - Works out apt's C(dist-upgrade) with the lists of a private folder, not the host's own, and says what
+  - Works out apt's C(dist-upgrade) with the lists of a private apt, not the host's own, and says what
     it would install, upgrade and remove, and the space that it takes. Changes nothing.
+  - The environment variable C(APT_CONFIG) names the configuration of that apt, as for apt itself.
   - Needs python3-apt, as Ansible's own apt module does.
-options:
-  folder:
-    description: The folder with C(sources.list), C(sources.list.d), and the C(lists) of an apt-get update.
-    type: path
-    required: true
 """
 
 RETURN = """
@@ -51,20 +45,8 @@ problem:
 MIB = 1024 * 1024
 
 
-def forecast(apt, apt_pkg, folder):
+def forecast(apt, apt_pkg):
     """Return what the module returns. Raises SystemError (python3-apt's) where lists cannot be read."""
-    apt_pkg.init_config()
-    settings = {
-        "Dir::Etc::sourcelist": os.path.join(folder, "sources.list"),
-        "Dir::Etc::sourceparts": os.path.join(folder, "sources.list.d"),
-        "Dir::State::lists": os.path.join(folder, "lists"),
-        # Kept in memory: the host's own cache is of other lists.
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-    }
-    for name, value in settings.items():
-        apt_pkg.config.set(name, value)
-    apt_pkg.init_system()
     cache = apt.Cache()
     problem = ""
     try:
@@ -98,14 +80,14 @@ def forecast(apt, apt_pkg, folder):
 
 def main():
     """Run the module."""
-    module = AnsibleModule({"folder": {"type": "path", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule({}, supports_check_mode=True)
     try:
         import apt
         import apt_pkg
     except ImportError:
         module.fail_json(msg="python3-apt, by which apt is asked, is missing: `apt-get install python3-apt`")
     try:
-        module.exit_json(changed=False, **forecast(apt, apt_pkg, module.params["folder"]))
+        module.exit_json(changed=False, **forecast(apt, apt_pkg))
     except SystemError as error:
         module.fail_json(msg="apt cannot read what it has fetched: %s" % error)
 

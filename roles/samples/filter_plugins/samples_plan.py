@@ -120,6 +120,26 @@ def samples_manifest(plan, sums):
     }
 
 
+def samples_digests(manifest):
+    """Return the programs of a manifest, which may be empty, as ``sha256sum --check`` reads them."""
+    return "".join(f"{sample['sha256']}  {sample['path']}\n" for sample in manifest.get("samples", []))
+
+
+def samples_report(plan, sources, check):
+    """Return the line that a run says of the step.
+
+    Args:
+        plan: that of ``samples_plan``, from before.
+        sources: the names of the sources asked for.
+        check: whether nothing was changed.
+
+    """
+    did = "to build and install" if check else "built and installed"
+    if plan["installed"]:
+        did = "installed already"
+    return f"{len(plan['chosen'])} programs ({', '.join(sources)}) {did}{plan['note']}"
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -128,5 +148,7 @@ class FilterModule:
         return {
             "samples_for": samples_for,
             "samples_plan": samples_plan,
+            "samples_digests": samples_digests,
+            "samples_report": samples_report,
             "samples_manifest": samples_manifest,
         }

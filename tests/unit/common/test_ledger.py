@@ -74,6 +74,27 @@ def test_a_record_of_a_later_version_is_refused(path):
         ledger.load(path, "liburing")
 
 
+def test_a_record_of_another_shape_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "state/release_upgrade.json"
+    ledger.write_json(path, {"stage": "preparing"})
+    assert ledger.read_json(path) == {"stage": "preparing"}
+    assert path.stat().st_mode & 0o777 == 0o644
+    synced = []
+    sync = ledger.os.fsync
+    monkeypatch.setattr(ledger.os, "fsync", lambda handle: synced.append(handle) or sync(handle))
+    ledger.write_json(path, {"stage": "running"})
+    assert len(synced) == 3, "the file, its directory and the one above are on the disk"
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.write_json(path, {"stage": "later"})
+    assert ledger.read_json(path) == {"stage": "running"}
+    assert list(path.parent.iterdir()) == [path]
+
+
 # What the module does with users and directories.
 
 

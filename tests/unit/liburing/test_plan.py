@@ -164,7 +164,39 @@ def test_the_report_mentions_everything_unusual(role):
     )
 
 
-def test_package_names_are_taken_from_the_debs(role):
+def test_a_check_says_what_would_be_built(role):
+    asked = plan(role, manifest={})
+    said = "would build and install liburing 2.3-3 from the source package of Debian"
+    assert role.liburing_report({}, asked, check=True) == said
+    assert "installed already" in role.liburing_report(MANIFEST, plan(role), check=True)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "damaged", "said"),
+    [
+        ({}, [], "nothing to take back"),
+        (MANIFEST, [], "liburing-dev, liburing2 taken back"),
+        ({}, ["a is damaged", "b is"], "nothing to take back; left: a is damaged; b is"),
+    ],
+)
+def test_a_rollback_says_what_it_has_taken_back_and_what_it_leaves(role, manifest, damaged, said):
+    assert role.liburing_rollback_report(manifest, damaged) == said
+
+
+@pytest.mark.parametrize(
+    ("version", "upstream"), [("2.3-3", "2.3"), ("4:2.3-3", "2.3"), ("2.1-rc1-2", "2.1-rc1"), ("2.5", "2.5")]
+)
+def test_the_directory_of_a_source_package_is_named_by_upstreams_version(role, version, upstream):
+    assert role.upstream_version(version) == upstream
+
+
+def test_what_was_installed_is_read_from_dpkgs_rows(role):
+    rows = ["liburing-dev 2.3-3+b1 2.3-3", "liburing2 2.3-3+b1 2.3-3"]
+    assert role.built_packages(rows) == ["liburing-dev", "liburing2"]
+    assert role.built_version(rows) == "2.3-3"
+
+
+def test_packages_are_named_by_their_debs(role):
     assert role.deb_packages(["/b/liburing2_2.3-3_amd64.deb", "/b/liburing-dev_2.3-3_amd64.deb"]) == [
         "liburing-dev",
         "liburing2",

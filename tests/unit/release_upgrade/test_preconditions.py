@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/release_upgrade/filter_plugins"))
 
-from release_preconditions import missing_suites, release_preconditions
+from release_preconditions import divide_missing, release_preconditions, upgrader_preconditions
 
 PLAN = {
     "upgraded": ["bash", "libc6"],
@@ -108,12 +108,19 @@ def test_what_stays_behind_for_the_sake_of_a_held_package_is_named():
     assert "Kept back, mostly by held ones: vim-common." in told("vim held")["forecast"]
 
 
+def test_ubuntus_upgrader_is_left_to_check_and_what_stays_as_it_is_is_named():
+    rest = "Ubuntu's upgrader works out the rest by itself."
+    assert upgrader_preconditions([], []) == {"failed": [], "forecast": rest}
+    assert upgrader_preconditions([ASIDE], ["vim"])["forecast"] == (
+        f"Set aside for it: http://ppa bookworm (p.list). Held, and left as they are: vim. {rest}"
+    )
+
+
 def test_check_says_why_nothing_can_be_foreseen():
     assert told("no lists")["forecast"].startswith("What it would do cannot be foreseen: The lists of")
 
 
 def test_a_suite_that_is_gone_is_left_out_and_the_release_itself_never():
-    gone = "E: The repository 'http://m.lab {} Release' does not have a Release file.\n"
-    stderr = "".join(gone.format(suite) for suite in ("trixie-backports", "trixie", "trixie-backports"))
-    assert missing_suites(stderr, "trixie") == {"dropped": ["trixie-backports"], "archived": ["trixie"]}
-    assert missing_suites("", "trixie") == {"dropped": [], "archived": []}
+    expected = {"dropped": ["trixie-backports"], "archived": ["trixie"]}
+    assert divide_missing(["trixie-backports", "trixie"], "trixie") == expected
+    assert divide_missing([], "trixie") == {"dropped": [], "archived": []}

@@ -10,7 +10,7 @@ import yaml
 ROLE = Path(__file__).parents[3] / "roles/release_upgrade"
 sys.path.insert(0, str(ROLE / "filter_plugins"))
 
-from release_path import release_path  # noqa: E402
+from release_path import release_path, upgrader_prompt  # noqa: E402
 
 RELEASES = yaml.safe_load((ROLE / "vars/releases.yml").read_text())["__release_upgrade_releases"]
 TODAY = "2026-11-22"
@@ -108,3 +108,11 @@ def test_the_table_is_that_of_the_distribution(distribution):
     assert [release["codename"] for release in RELEASES[distribution]][: len(released) - first] == released[
         first:
     ]
+
+
+@pytest.mark.parametrize(
+    ("present", "following", "prompt"),
+    [("focal", "jammy", "lts"), ("eoan", "focal", "normal"), ("jammy", "kinetic", "normal")],
+)
+def test_the_upgrader_is_told_to_offer_the_release_of_the_hop(present, following, prompt):
+    assert upgrader_prompt(RELEASES["ubuntu"], present, following) == prompt

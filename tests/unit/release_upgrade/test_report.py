@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/release_upgrade/filter_plugins"))
 
-from release_report import announcement, hop_notes, release_report
+from release_report import announcement, hop_notes, release_report, resume_announcement, rollback_report
 
 HOPS = [{"version": "12", "codename": "bookworm"}, {"version": "13", "codename": "trixie"}]
 
@@ -33,6 +33,12 @@ def test_a_hop_is_announced_with_those_that_follow():
     assert announcement(HOPS, 1, "Debian", False) == "upgrading Debian to 13 (trixie)"
 
 
+def test_a_check_names_the_hop_that_would_be_resumed():
+    said = resume_announcement({"from": "bookworm", "to": "trixie"})
+    assert said == "would go on with the upgrade from bookworm to trixie that an earlier run began"
+    assert resume_announcement({}) == ""
+
+
 def test_after_a_hop_what_a_person_has_to_know_is_told():
     source = {"uri": "http://ppa", "suites": ["bookworm"], "file": "/etc/apt/sources.list.d/p.list"}
     hop = {"from": "bookworm", "to": "trixie"}
@@ -41,3 +47,12 @@ def test_after_a_hop_what_a_person_has_to_know_is_told():
         "kept as they were, the new one beside each: /etc/a, /etc/b",
         "left switched off, since they name a release: http://ppa bookworm (p.list)",
     ]
+
+
+def test_a_rollback_says_what_it_leaves_of_an_upgrade():
+    assert rollback_report({"manifest": {}, "damaged": []}, "/kept") == "an upgrade is not taken back"
+    said = rollback_report({"manifest": {"from": "bookworm", "to": "trixie"}, "damaged": []}, "/kept")
+    assert "an upgrade from bookworm to trixie" in said
+    said = rollback_report({"manifest": {}, "damaged": ["x.json is damaged"]}, "/kept")
+    assert said.startswith("left: x.json is damaged. ")
+    assert "/kept" in said

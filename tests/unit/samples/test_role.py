@@ -71,3 +71,22 @@ def test_installed_samples_are_built_again_if_anything_differs(change, installed
     assert manifest["samples"][1]["name"] == plan["chosen"][1]["name"]
     again = role.samples_plan(choice, POLICY + LUAJIT, {**FOUND, "manifest": manifest, **change})
     assert again["installed"] is installed
+
+
+@pytest.mark.parametrize(
+    ("installed", "check", "said"),
+    [
+        (True, True, "2 programs (ours, upstream) installed already, left out: c"),
+        (False, True, "2 programs (ours, upstream) to build and install, left out: c"),
+        (False, False, "2 programs (ours, upstream) built and installed, left out: c"),
+    ],
+)
+def test_the_report_says_what_was_done_or_would_be(role, installed, check, said):
+    plan = {"chosen": ["a", "b"], "installed": installed, "note": ", left out: c"}
+    assert role.samples_report(plan, ["ours", "upstream"], check) == said
+
+
+def test_the_programs_are_compared_with_the_digests_of_the_manifest(role):
+    manifest = {"samples": [{"sha256": "00", "path": "/a"}, {"sha256": "11", "path": "/b c"}]}
+    assert role.samples_digests(manifest) == "00  /a\n11  /b c\n"
+    assert role.samples_digests({}) == ""

@@ -9,7 +9,7 @@ import apt_sources
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from tests.unit.release_upgrade.apt_tree import BASE, SOUND, Host
+from tests.unit.common.apt_tree import BASE, SOUND, Host
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not installed on this computer")
 

@@ -16,7 +16,7 @@ import apt_sources
 from ansible.module_utils import basic
 from hypothesis import strategies as st
 
-ROLE = Path(__file__).parents[3] / "roles" / "release_upgrade"
+ROLE = Path(__file__).parents[3] / "roles" / "common"
 
 
 @functools.cache
@@ -82,10 +82,10 @@ class Host:
     def __init__(self, root):
         self.root = root
         self.defaults = {"distribution": "debian", "codename": "bookworm", "root": str(root)}
-        for folder in ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d"):
-            (root / folder).mkdir(parents=True)
-        for folder in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"):
-            (root / folder).mkdir(parents=True)
+        for directory in ("etc/apt/sources.list.d", "etc/apt/preferences.d", "etc/apt/apt.conf.d"):
+            (root / directory).mkdir(parents=True)
+        for directory in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"):
+            (root / directory).mkdir(parents=True)
         (root / "var/lib/dpkg/status").touch()
 
     def write(self, name, text):
@@ -120,7 +120,7 @@ class Host:
         for architecture in ("amd64", "arm64"):
             (lists / f"{name}_{component}_binary-{architecture}_Packages").touch()
 
-    def run(self, state="look", check=False, **parameters):
+    def run(self, state="read", check=False, **parameters):
         """Run the module and return its answer."""
         said = io.StringIO()
         arguments = {**self.defaults, "state": state, **parameters, "_ansible_check_mode": check}
@@ -136,12 +136,12 @@ class Host:
             load().main()
         return json.loads(said.getvalue())
 
-    def used(self, folder=None, warned=False):
+    def used(self, directory=None, warned=False):
         """Return what the real apt would fetch, without a warning or `warned`: sorted `URI suite`."""
         options = ["-o", f"Dir={self.root}"]
-        if folder:
-            options += ["-o", f"Dir::Etc::sourcelist={folder}/sources.list"]
-            options += ["-o", f"Dir::Etc::sourceparts={folder}/sources.list.d"]
+        if directory:
+            options += ["-o", f"Dir::Etc::sourcelist={directory}/sources.list"]
+            options += ["-o", f"Dir::Etc::sourceparts={directory}/sources.list.d"]
         run = subprocess.run(
             ["apt-get", *options, "--print-uris", "update"], check=True, capture_output=True, text=True
         )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.release_upgrade.apt_tree import TEXTS
+from tests.unit.common.apt_tree import TEXTS
 
 LINE = "deb [arch=amd64 signed-by=/k.gpg] http://a.example/debian bookworm main non-free # ours\n"
 STANZA = """\

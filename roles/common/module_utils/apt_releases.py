@@ -14,7 +14,7 @@ ARCHIVES = {"debian": "archive.debian.org", "ubuntu": "old-releases.ubuntu.com"}
 
 _ORIGIN = {"debian": re.compile("Debian( Backports)?$"), "ubuntu": re.compile(r"Ubuntu(ESM\w*)?$")}
 _DOMAIN = {"debian": ".debian.org", "ubuntu": ".ubuntu.com"}
-_FOLDER = {
+_DIRECTORY = {
     "debian": re.compile(r"/debian(-security)?(\.list)?/?$"),
     "ubuntu": re.compile(r"/ubuntu(-ports)?(\.list)?/?$"),
 }
@@ -72,7 +72,7 @@ def is_own(entry, release, origins):
     if entry.signed_by:
         return _KEYRING[name] in entry.signed_by
     return (
-        bool(_FOLDER[name].search(entry.uris[0]))
+        bool(_DIRECTORY[name].search(entry.uris[0]))
         and "launchpad" not in where
         and set(entry.components or ["none"]) <= _COMPONENTS[name]
         and any(pocket(suite, release._replace(distribution="")) for suite in entry.suites)
@@ -118,7 +118,7 @@ def archive(uri, suite, release):
 
     Args:
         uri: where it is now; the scheme is kept.
-        suite: its name. Debian's security suites are in a folder of their own.
+        suite: its name. Debian's security suites are in a directory of their own.
         release: a Release.
 
     """

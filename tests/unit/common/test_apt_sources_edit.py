@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.release_upgrade.apt_tree import BASE, OTHER_STANZAS, STANZAS, TEXTS, Host, edit
+from tests.unit.common.apt_tree import BASE, OTHER_STANZAS, STANZAS, TEXTS, Host, edit
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not installed on this computer")
 
@@ -50,7 +50,7 @@ def test_others_sources_are_switched_off_and_apt_sees_it(host):
         "http://ftp.de.debian.org/debian bookworm-updates",
         "http://security.debian.org/debian-security bookworm-security",
     ]
-    assert suites(told["acted"]) == suites(told["third_party"]) and len(told["acted"]) == 5
+    assert suites(told["affected"]) == suites(told["third_party"]) and len(told["affected"]) == 5
     assert [diff["after_header"] for diff in told["diff"]] == told["files"] and len(told["files"]) == 2
 
 
@@ -69,25 +69,25 @@ def test_a_person_can_read_what_was_switched_off(host):
     )
 
 
-@pytest.mark.parametrize("state", ["look", "disabled", "restored", "archived", "returned", "renamed"])
+@pytest.mark.parametrize("state", ["read", "disabled", "restored", "archived", "returned", "renamed"])
 def test_a_state_that_is_reached_is_not_reached_for_again(host, state):
     host.both()
     host.run("disabled")
     host.run(state, to_codename="trixie")
     before = host.texts()
     told = host.run(state, to_codename="trixie")
-    assert not told["changed"] and not told["acted"] and not told["files"] and host.texts() == before
+    assert not told["changed"] and not told["affected"] and not told["files"] and host.texts() == before
 
 
 def test_what_was_switched_off_and_names_no_release_is_switched_on_again(host):
     host.both()
     host.run("disabled")
     told = host.run("restored", codename="trixie", codenames=["bookworm"])
-    assert suites(told["acted"]) == [
+    assert suites(told["affected"]) == [
         ("https://packages.example/apt", "stable"),
         ("https://packages.example/other", "stable"),
     ]
-    assert [entry["uri"][:24] for entry in told["left"]] == [
+    assert [entry["uri"][:24] for entry in told["still_disabled"]] == [
         "https://download.docker.",
         "cdrom:[Debian GNU/Linux ",
         "https://apt.example/pub",
@@ -100,7 +100,7 @@ def test_what_was_switched_off_and_names_no_release_is_switched_on_again(host):
 def test_a_release_may_be_named_by_the_address(host, uri):
     host.write("sources.list", f"deb {uri} ./\n")
     host.run("disabled")
-    assert host.run("restored", codenames=["12"])["left"]
+    assert host.run("restored", codenames=["12"])["still_disabled"]
 
 
 def test_switching_all_off_and_on_leaves_every_byte_as_it_was(host):
@@ -130,7 +130,7 @@ def test_every_suite_of_the_release_is_renamed_and_nothing_else(host):
     assert host.read() == BASE.replace("bookworm", "trixie")
     assert host.read("sources.list.d/own.sources") == STANZAS.replace("bookworm", "trixie")
     assert others == (host.read("sources.list.d/others.list"), host.read("sources.list.d/others.sources"))
-    assert len(told["acted"]) == 5
+    assert len(told["affected"]) == 5
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_suite_that_the_next_release_has_not_got_is_set_aside_and_told_of_afte
         "http://ftp.de.debian.org/debian trixie",
         "http://security.debian.org/debian-security trixie-security",
     ]
-    left = host.run("restored", codename="trixie", codenames=["bookworm"])["left"]
+    left = host.run("restored", codename="trixie", codenames=["bookworm"])["still_disabled"]
     assert suites(left) == [
         ("http://ftp.de.debian.org/debian", "bookworm-updates"),
         ("http://deb.debian.org/debian", "bookworm-updates", "bookworm-backports"),
@@ -314,7 +314,7 @@ def test_what_was_moved_goes_back_where_it_was(host):
     before = host.texts()
     assert host.run("archived")["changed"]
     told = host.run("returned")
-    assert host.texts() == before and told["archived"] and len(told["acted"]) == 5
+    assert host.texts() == before and told["archived"] and len(told["affected"]) == 5
 
 
 def test_what_was_split_goes_back_to_the_same_sources(host):
@@ -373,12 +373,12 @@ def pairs(text, one_line):
 def test_a_private_set_has_what_would_be_own_and_leaves_the_hosts_as_they_are(host):
     host.both()
     before = host.texts()
-    folder = host.root / "private"
-    told = host.run("renamed", to_codename="trixie", drop=["trixie-backports"], into=str(folder))
+    directory = host.root / "private"
+    told = host.run("renamed", to_codename="trixie", drop=["trixie-backports"], into=str(directory))
     assert host.texts() == before
-    assert "bookworm" not in (folder / "sources.list.d/own.sources").read_text()
-    assert told["files"] == [f"{folder}/sources.list", f"{folder}/sources.list.d/own.sources"]
-    assert host.used(folder) == [
+    assert "bookworm" not in (directory / "sources.list.d/own.sources").read_text()
+    assert told["files"] == [f"{directory}/sources.list", f"{directory}/sources.list.d/own.sources"]
+    assert host.used(directory) == [
         "http://deb.debian.org/debian trixie",
         "http://deb.debian.org/debian trixie-updates",
         "http://deb.debian.org/debian-security trixie-security",
@@ -386,19 +386,19 @@ def test_a_private_set_has_what_would_be_own_and_leaves_the_hosts_as_they_are(ho
         "http://ftp.de.debian.org/debian trixie-updates",
         "http://security.debian.org/debian-security trixie-security",
     ]
-    assert not host.run("renamed", to_codename="trixie", drop=["trixie-backports"], into=str(folder))[
+    assert not host.run("renamed", to_codename="trixie", drop=["trixie-backports"], into=str(directory))[
         "changed"
     ]
 
 
 def test_a_private_set_is_written_anew_as_a_whole(host):
     host.both()
-    folder = host.root / "private"
-    host.run("archived", into=str(folder))
+    directory = host.root / "private"
+    host.run("archived", into=str(directory))
     (host.root / "etc/apt/sources.list.d/own.sources").unlink()
-    host.run("archived", into=str(folder))
-    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["sources.list"]
-    assert all(source.startswith("http://archive.debian.org/") for source in host.used(folder))
+    host.run("archived", into=str(directory))
+    assert [path.name for path in directory.rglob("*") if path.is_file()] == ["sources.list"]
+    assert all(source.startswith("http://archive.debian.org/") for source in host.used(directory))
 
 
 def test_a_private_set_can_be_read_by_apts_own_user(host):
@@ -439,4 +439,4 @@ def test_bytes_that_are_no_utf_8_survive(host):
         path.read_bytes()
         == b"# Gr\xfc\xdfe\r\n# uring-lab has set aside: deb http://x.example/\xfc stable main\r\n"
     )
-    assert told["acted"][0]["uri"].startswith("http://x.example/")
+    assert told["affected"][0]["uri"].startswith("http://x.example/")

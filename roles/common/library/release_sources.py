@@ -12,15 +12,15 @@ description:
 options:
   state:
     description:
-      - C(look) changes nothing.
+      - C(read) changes nothing.
       - C(disabled) switches off the enabled sources that are not the distribution's own.
       - C(restored) switches on those that were switched off so, but for those that name one of I(codenames).
       - C(archived) takes own sources from I(archive_host).
       - C(returned) takes them from where they were before.
       - C(renamed) has own sources name the release I(to_codename), at the addresses before C(archived).
     type: str
-    choices: [look, disabled, restored, archived, returned, renamed]
-    default: look
+    choices: [read, disabled, restored, archived, returned, renamed]
+    default: read
   distribution:
     description: The distribution.
     type: str
@@ -59,7 +59,7 @@ options:
     default: []
   into:
     description:
-      - A folder that gets the own sources as C(renamed) or C(archived) would leave them, and no others, as
+      - A directory that gets the own sources as C(renamed) or C(archived) would leave them, and no others, as
         C(sources.list) and C(sources.list.d); C(/etc/apt) stays as it is.
     type: path
   root:
@@ -80,10 +80,12 @@ set_aside:
   description: The sources that we had switched off.
 archived:
   description: Whether an own source was found that comes from where ended releases are kept.
-acted:
+affected:
   description: The sources that were changed, as they were found.
-left:
-  description: Those of I(set_aside) that C(restored) leaves off, for they name a release.
+still_disabled:
+  description: Those of I(set_aside) that C(restored) leaves off, since they name a release.
+archive_host:
+  description: The host that keeps ended releases.
 files:
   description: The paths that were written, or would be in check mode.
 """
@@ -107,11 +109,11 @@ PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 Source = namedtuple("Source", "path line chunk one_line entry kind")
 
 
-def read_files(folder):
-    """Return a dict from the paths in a folder such as /etc/apt that apt reads to their texts."""
-    parts = os.path.join(folder, "sources.list.d")
+def read_files(directory):
+    """Return a dict from the paths in a directory such as /etc/apt that apt reads to their texts."""
+    parts = os.path.join(directory, "sources.list.d")
     names = sorted(os.listdir(parts)) if os.path.isdir(parts) else []
-    paths = [os.path.join(folder, "sources.list")]
+    paths = [os.path.join(directory, "sources.list")]
     paths += [os.path.join(parts, name) for name in names if NAME.match(name)]
     texts = {}
     for path in paths:
@@ -176,7 +178,7 @@ class Editor:
         self.codenames = {release.codename, release.to_codename, *codenames} - {""}
         self.outdated = release.distribution == "debian"  # Ubuntu's Release files have no such date
 
-    def look(self, source):
+    def read(self, source):
         """Leave all as it is."""
         return source.chunk
 
@@ -257,14 +259,14 @@ def edited(paths, sources, act):
     return texts
 
 
-def private(sources, act, folder):
-    """Return the same for the own sources alone, which stay switched on, in another folder."""
-    texts = {os.path.join(folder, "sources.list"): ""}
+def private(sources, act, directory):
+    """Return the same for the own sources alone, which stay switched on, in another directory."""
+    texts = {os.path.join(directory, "sources.list"): ""}
     for source in sources:
         if source.kind != "own":
             continue
         base = os.path.basename(source.path)
-        path = os.path.join(folder, base if base == "sources.list" else "sources.list.d/" + base)
+        path = os.path.join(directory, base if base == "sources.list" else "sources.list.d/" + base)
         for chunk in apt_sources.split(act(source), source.one_line):
             entry = apt_sources.read(chunk, source.one_line)
             if entry and entry.enabled:
@@ -281,7 +283,7 @@ def write(module, old, new):
         if text != old.get(path):
             place = os.path.realpath(path)  # a link stays one
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            # Beside it: apt passes over hidden files, and root need have no folder of Ansible's.
+            # Beside it: apt passes over hidden files, and root need have no directory of Ansible's.
             handle, temporary = tempfile.mkstemp(prefix=".uring-lab-", dir=os.path.dirname(place))
             with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
@@ -290,10 +292,10 @@ def write(module, old, new):
 
 def main():
     """Run the module."""
-    states = ["look", "disabled", "restored", "archived", "returned", "renamed"]
+    states = ["read", "disabled", "restored", "archived", "returned", "renamed"]
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": states, "default": "look"},
+            "state": {"type": "str", "choices": states, "default": "read"},
             "distribution": {"type": "str", "choices": ["debian", "ubuntu"], "required": True},
             "codename": {"type": "str", "required": True},
             "to_codename": {"type": "str", "default": ""},
@@ -332,6 +334,7 @@ def main():
 
     module.exit_json(
         changed=bool(changed),
+        archive_host=release.archive_host,
         files=changed,
         diff=[
             {
@@ -345,8 +348,8 @@ def main():
         own=told(lambda source: source.kind == "own"),
         third_party=told(lambda source: source.kind == "third_party"),
         set_aside=told(lambda source: source.kind == "set_aside"),
-        acted=told(lambda source: act(source) != source.chunk),
-        left=told(lambda source: source.kind == "set_aside" and editor.stays_off(source)),
+        affected=told(lambda source: act(source) != source.chunk),
+        still_disabled=told(lambda source: source.kind == "set_aside" and editor.stays_off(source)),
         archived=any(editor.is_archived(source) for source in sources if source.kind == "own"),
     )
 
