@@ -106,11 +106,14 @@ shell-files = $$(git ls-files ':!*.j2' | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
 c-files = $$(git ls-files 'samples/*.c')
 c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
-.PHONY: test test-unit lint
+.PHONY: test test-kernels test-unit lint
 test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 minutes)
 	@lab/system-packages vm container
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
-	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder $$(ls -r tests/e2e/test_*.py) tests/unit
+	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
+test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, in an emulated machine (an hour)
+	@lab/system-packages vm
+	$(pytest) tests/e2e/test_kernels_real.py
 test-unit: lint ## lint and the unit tests (a minute)
 	$(pytest) tests/unit
 lint: $(venv) ## every linter, on every file that git knows

@@ -50,11 +50,11 @@ class Host:
         ]
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=900)
 
-    def pytest(self, *arguments):
+    def pytest(self, *arguments, timeout=900):
         """Run only some tests of tests/verify, as the command line does."""
         command = [ROOT / ".venv/bin/pytest", "-q", f"--lab-hosts={self.name}"]
         command += [f"--lab-inventory-ssh-config={self.ssh_config}", *arguments]
-        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=900)
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=timeout)
 
     def looks(self):
         """Return what is installed and configured on the host, as a set of lines to compare."""

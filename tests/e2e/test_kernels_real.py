@@ -1,0 +1,84 @@
+"""Real kernels in a virtual machine: each installed, tried and promoted, then every program judged on it.
+
+Linux 5.6 comes as debs that URING_LAB_KERNELS names, VERSION/*.deb, and under its mainline name from a signed
+mirror on the loopback; the others are Debian's own. `make test` runs 5.6 only, `make test-kernels` all.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import bootable
+from tests.e2e.support import playbook
+
+VERSION = "5.6.4"
+RELEASE = "5.6.4-050604-generic"
+DEBS = Path(os.environ.get("URING_LAB_KERNELS", "")) / VERSION
+
+needs_debs = pytest.mark.skipif(
+    not list(DEBS.glob("*.deb")),
+    reason=f"URING_LAB_KERNELS names no directory with {VERSION}/*.deb, a real Linux 5.6",
+)
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Serve the real 5.6 in the layout of its time, signed by a key of the test's own."""
+    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
+        served.mirror.add(VERSION, sorted(DEBS.glob("*.deb")))
+        yield served
+
+
+@pytest.fixture(scope="module")
+def provisioned(vm):
+    """Build liburing and the programs on the machine's own kernel."""
+    for step in ("liburing", "samples"):
+        code, output = playbook(vm, step)
+        assert code == 0, output
+    return vm
+
+
+def every_program_passes(vm, release):
+    assert vm.run("uname -r").strip() == release
+    done = vm.pytest("tests/verify", timeout=1800)
+    assert done.returncode == 0, done.stdout
+
+
+@needs_debs
+def test_a_real_5_6_of_the_mirror_runs_every_program(provisioned, archive):
+    code, output = archive.step(provisioned, VERSION)
+    assert code == 0, output
+    every_program_passes(provisioned, RELEASE)
+
+
+@needs_debs
+@pytest.mark.kernels
+def test_a_real_5_6_from_a_directory_of_debs_is_the_same_kernel(provisioned):
+    code, output = playbook(provisioned, "rollback", "--tags", "kernel")
+    assert code == 0, output
+    code, output = playbook(
+        provisioned, "kernel", "-e", "kernel_source=debs", "-e", f"kernel_debs_folder={DEBS}"
+    )
+    assert code == 0, output
+    assert provisioned.run("uname -r").strip() == RELEASE
+
+
+@pytest.mark.kernels
+def test_every_program_passes_on_the_kernel_of_the_release(provisioned, release):
+    code, output = playbook(provisioned, "rollback", "--tags", "kernel")
+    assert code == 0, output
+    every_program_passes(provisioned, release)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("suite", ["bullseye", "bookworm-backports", "sid"])
+def test_every_program_passes_on_debians_kernel_of(provisioned, suite):
+    """Linux 5.10, 6.12 and the newest."""
+    chosen = {"source": "apt", "apt_suite": suite, "apt_package": "linux-image-cloud-amd64"}
+    given = json.dumps({f"kernel_{name}": value for name, value in chosen.items()})
+    code, output = playbook(provisioned, "kernel", "-e", given)
+    assert code == 0, output
+    every_program_passes(provisioned, provisioned.run("uname -r").strip())
