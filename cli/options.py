@@ -108,7 +108,9 @@ def _kernel(value: str) -> dict[str, object]:
     if value == "apt":
         return {"kernel_source": "apt"}
     if mainline := _MAINLINE.fullmatch(value):
-        return {"kernel_source": "mainline", "kernel_version": mainline[1]}
+        # 5.6.0 is v5.6 in the archive, and in what is remembered of it.
+        version = re.sub(r"^([0-9]+\.[0-9]+)\.0$", r"\1", mainline[1])
+        return {"kernel_source": "mainline", "kernel_version": version}
     if source == "apt" and _SUITE.fullmatch(suite) and bool(slash) == bool(_PACKAGE.fullmatch(package)):
         chosen = {"kernel_source": "apt", "kernel_apt_suite": suite}
         return chosen | ({"kernel_apt_package": package} if package else {})

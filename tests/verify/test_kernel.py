@@ -73,6 +73,8 @@ def test_the_kernel_comes_from_the_source_asked_for(host, manifest, expected):
     }
     for variable, key in asked.items():
         wanted, found = expected.get(variable), manifest.get(key)
+        if variable == "kernel_version":  # v5.6.0 and 5.6 are one version of the archive
+            wanted = re.sub(r"^(\d+\.\d+)\.0$", r"\1", wanted.removeprefix("v"))
         if wanted:
             assert found == wanted, (
                 f"{name(host)}: expected {variable} {wanted!r}, found {found!r}: {PROVISION}"

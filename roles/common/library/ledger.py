@@ -21,9 +21,6 @@ options:
     type: list
     elements: str
     default: []
-  content:
-    description: What is written to the manifest, on the disk when the module ends.
-    type: dict
   users:
     description: The users that the step makes, with their home directories.
     type: dict
@@ -41,7 +38,7 @@ options:
     type: dict
     default: {}
   content:
-    description: What the manifest is to hold from now on; an empty dict removes it.
+    description: What the manifest is to hold from now on, on the disk when the module ends; {} removes it.
     type: dict
   forget:
     description: The users and directories that are gone again, and the packages that stay for good.
@@ -115,9 +112,8 @@ def why_unfit(entry):
 def claim(record, params, is_earlier_lab):
     """Add to the record what is not there yet; return the reasons why it cannot be, one for each name.
 
-    is_earlier_lab: whether a version that kept no ledger has provisioned the host. What is exactly as
-    that makes it is
-    taken for ours.
+    is_earlier_lab: whether a version that kept no ledger has provisioned the host. A user or directory just
+    as that version makes it is taken for ours.
     """
     problems = []
     for name, home in sorted(params["users"].items()):
@@ -210,7 +206,7 @@ def main():
             ledger.write_json(params["manifest"], params["content"])
         else:
             ledger.remove(params["manifest"])
-    # A change of the record alone is none of the host.
+    # Records are no part of what a run reports as changed.
     module.exit_json(changed=False, manifest=manifest, damaged=damaged, **record)
 
 

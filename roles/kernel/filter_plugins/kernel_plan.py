@@ -14,8 +14,8 @@ DOCUMENTATION = """
         required: true
       parameters:
         description: >-
-          The role's variables without their prefix, the C(distribution) and C(release) of the host, and
-          C(newer), where each release keeps its newer kernels.
+          The role's variables without their prefix, the C(distribution) and C(distribution_version) of the
+          host, and C(newer), where each release keeps its newer kernels.
         type: dict
         required: true
       debs:
@@ -37,14 +37,14 @@ RETURN = """
         - C(installed), whether just that is installed.
         - C(to_change), whether something is to be done at all.
         - C(leftover), whether a kernel that was never proved is to be removed first.
-        - C(to_read), what is to be read to know more, C(debs), C(mainline) or an empty string.
+        - C(to_read), whether more is to be read of what was asked for, by C(read_SOURCE.yml).
         - C(confirm_seconds) and C(boot_seconds), the time-outs of a trial.
         - C(report), the line that says what holds, or what a run would do.
       type: dict
 """
 
-#: Seconds for a trial to be confirmed at the least; firmware, loader and kernel once, that time, and the way
-#: back are four boots. A server's firmware alone takes minutes.
+#: A trial must be confirmed within four times what the host's last boot took, and never within less than
+#: these seconds: the firmware alone of a server takes minutes.
 CONFIRM_SECONDS, BOOTS = 300, 4
 #: Seconds that the controller waits beyond the time to confirm.
 BOOT_SECONDS = 600
@@ -248,8 +248,9 @@ def _from_archive(state, parameters):
     if parameters["source"] != "apt":
         return "", ""
     # Debian names its suites by release number alone, Ubuntu's numbers have two parts.
-    is_debian = parameters["distribution"] == "Debian"
-    release = parameters["release"].split(".")[0] if is_debian else parameters["release"]
+    release = parameters["distribution_version"]
+    if parameters["distribution"] == "Debian":
+        release = release.split(".")[0]
     row = parameters["newer"].get(parameters["distribution"], {}).get(release, {})
     # A host keeps the drivers it has: `cloud-amd64` in a Debian cloud image, `amd64` on hardware.
     flavour = re.search(r"((cloud|rt)-)?[a-z0-9]+$", state["running"]).group()
@@ -277,13 +278,12 @@ def _wanted(parameters, suite, package, debs, build):
 
 def _to_read(state, parameters, installed, debs, build):
     if state["container"]:
-        return ""
+        return False
     if parameters["source"] == "debs":
-        return "" if debs else "debs"
+        return not debs
     # Neither the newest of a series nor the newest of all, which are others from time to time.
     is_exact = not re.search("x$|^latest$", parameters["version"])
-    is_known = build or (is_exact and installed)
-    return "mainline" if parameters["source"] == "mainline" and not is_known else ""
+    return parameters["source"] == "mainline" and not build and not (is_exact and installed)
 
 
 def _what(parameters, suite, package, release, build):

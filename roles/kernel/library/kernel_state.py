@@ -81,8 +81,6 @@ systemd:
   description: The version of systemd, an integer.
 boot_seconds:
   description: How long the last boot took, until all was up; 0 where that is not known.
-watchdog:
-  description: The C(device) and C(identity) of the first watchdog, empty where there is none.
 """
 
 import os
@@ -242,7 +240,6 @@ def abilities(module):
         "dkms": host.dkms(os.uname()[2]),
         "systemd": systemd,
         "boot_seconds": boot_seconds,
-        "watchdog": host.watchdog(),
     }
 
 

@@ -99,22 +99,3 @@ def manager(run):
         int((re.findall(r"\d+", found.get(name, "")) or ["0"])[0]) for name in names
     )
     return version, round((finish + max(firmware, loader)) / 1e6, 1) if finish else 0
-
-
-def watchdog(root="/"):
-    """Return the first hardware watchdog.
-
-    Args:
-        root: the root of the file system.
-
-    Returns:
-        A dict: ``device``, ``/dev/watchdog0`` or empty, and ``identity``, what its driver calls it, such as
-        ``i6300ESB timer``; empty where the kernel does not tell. The device is not opened, which would start
-        it.
-
-    """
-    device = "/dev/watchdog0"
-    if not os.path.exists(os.path.join(root, device.lstrip("/"))):
-        return {"device": "", "identity": ""}
-    identity = _read(os.path.join(root, "sys/class/watchdog/watchdog0/identity")).strip()
-    return {"device": device, "identity": identity}

@@ -77,11 +77,16 @@ def wrong_values(given):
 
     """
     known = options()
-    return [
+    problems = [
         f"{name} is {value!r}; it must be {_allowed(known[name])}"
         for name, value in given.items()
         if ArgumentSpecValidator({name: known[name]}).validate({name: value}).error_messages
     ]
+    # YAML reads 5.10 as the number 5.1, and 5.1 is another kernel.
+    numbers = [
+        name for name, value in given.items() if known[name]["type"] == "str" and isinstance(value, float)
+    ]
+    return problems + [f"{name} is the number {given[name]}; put the text in quotes" for name in numbers]
 
 
 def _allowed(option):

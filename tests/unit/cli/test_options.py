@@ -43,6 +43,7 @@ def profiles(tmp_path: Path) -> Path:
             for version in ("5.6", "5.6.19", "4.14.120", "6.10-rc3", "5.6.x", "latest")
         ),
         ({"KERNEL": "v5.6"}, {"kernel_source": "mainline", "kernel_version": "5.6"}),
+        ({"KERNEL": "5.6.0"}, {"kernel_source": "mainline", "kernel_version": "5.6"}),
         ({"LIBURING": "apt"}, {"liburing_source": "apt"}),
         ({"LIBURING": "liburing-2.9"}, {"liburing_source": "git", "liburing_git_ref": "liburing-2.9"}),
         ({"LIBURING": "8bee206e"}, {"liburing_source": "git", "liburing_git_ref": "8bee206e"}),

@@ -32,7 +32,6 @@ SOUND = {
     "dkms": [],
     "systemd": 252,
     "boot_seconds": 20,
-    "watchdog": {"device": "", "identity": ""},
 }
 
 #: The role's variables, as its defaults are.
@@ -48,6 +47,6 @@ PARAMETERS = {
     "confirm_timeout": "0",
     "boot_timeout": "0",
     "distribution": "Debian",
-    "release": "12.5",
+    "distribution_version": "12.5",
     "newer": {"Debian": {"12": {"suite": "bookworm-backports", "package": "linux-image-FLAVOUR"}}},
 }

@@ -115,13 +115,3 @@ def test_a_boot_is_counted_from_the_kernel_on_where_nobody_tells_more():
 @pytest.mark.parametrize("answer", [systemctl(FinishTimestampMonotonic="0"), lambda command: (127, "", "")])
 def test_a_boot_that_has_not_ended_took_no_known_time(answer):
     assert host.manager(answer)[1] == 0
-
-
-def test_a_watchdog_is_named_without_being_opened(tmp_path):
-    assert host.watchdog(str(tmp_path)) == {"device": "", "identity": ""}
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/watchdog0").touch(mode=0)
-    assert host.watchdog(str(tmp_path)) == {"device": "/dev/watchdog0", "identity": ""}
-    (tmp_path / "sys/class/watchdog/watchdog0").mkdir(parents=True)
-    (tmp_path / "sys/class/watchdog/watchdog0/identity").write_text("i6300ESB timer\n")
-    assert host.watchdog(str(tmp_path))["identity"] == "i6300ESB timer"

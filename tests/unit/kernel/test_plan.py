@@ -99,13 +99,13 @@ def test_a_kernel_is_done_with_once_it_is_installed_proved_running_and_the_defau
 @pytest.mark.parametrize(
     ("version", "state", "build", "to_read"),
     [
-        ("5.6", {}, {}, "mainline"),
-        ("5.6", PROVED, {}, ""),
-        ("5.6.0", PROVED, {}, ""),
-        ("5.6.x", PROVED, {}, "mainline"),
-        ("latest", PROVED, {}, "mainline"),
-        ("latest", {}, BUILD, ""),
-        ("5.6", {"container": "lxc"}, {}, ""),
+        ("5.6", {}, {}, True),
+        ("5.6", PROVED, {}, False),
+        ("5.6.0", PROVED, {}, False),
+        ("5.6.x", PROVED, {}, True),
+        ("latest", PROVED, {}, True),
+        ("latest", {}, BUILD, False),
+        ("5.6", {"container": "lxc"}, {}, False),
     ],
 )
 def test_the_archive_is_asked_only_for_what_is_not_known(version, state, build, to_read):
@@ -120,8 +120,13 @@ def test_the_archive_is_asked_only_for_what_is_not_known(version, state, build, 
         ("6.1.0-49-rt-arm64", {}, "bookworm-backports", "linux-image-rt-arm64"),
         (RUNNING, {"apt_suite": "trixie"}, "trixie", "linux-image-amd64"),
         (RUNNING, {"apt_package": "linux-image-6.12.9-amd64"}, "", "linux-image-6.12.9-amd64"),
-        (RUNNING, {"release": "10"}, "", ""),
-        (RUNNING, {"distribution": "Ubuntu", "release": "24.04"}, "", "linux-image-generic-hwe-24.04"),
+        (RUNNING, {"distribution_version": "10"}, "", ""),
+        (
+            RUNNING,
+            {"distribution": "Ubuntu", "distribution_version": "24.04"},
+            "",
+            "linux-image-generic-hwe-24.04",
+        ),
     ],
 )
 def test_a_kernel_of_the_archive_is_the_newer_one_of_the_release_and_flavour(

@@ -47,7 +47,7 @@ def test_the_defaults_are_allowed():
     [
         ("kernel_headers", "yes"),
         ("kernel_boot_timeout", "600"),
-        ("release_upgrade_target", 20.04),
+        ("release_upgrade_target", 12),
         ("kernel_accept_risks", "dkms,userland"),
         ("kernel_accept_risks", ["dkms"]),
     ],
@@ -61,6 +61,7 @@ def test_a_value_that_ansible_converts_is_allowed(name, value):
     [
         ("kernel_source", "foo", "kernel_source is 'foo'; it must be one of keep, apt, debs, mainline"),
         ("kernel_headers", "maybe", "kernel_headers is 'maybe'; it must be true or false"),
+        ("kernel_version", 5.10, "kernel_version is the number 5.1; put the text in quotes"),
         ("kernel_boot_timeout", "x", "kernel_boot_timeout is 'x'; it must be a whole number"),
         (
             "kernel_accept_risks",
