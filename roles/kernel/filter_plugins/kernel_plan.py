@@ -277,10 +277,10 @@ def _wanted(parameters, suite, package, debs, build):
 
 
 def _to_read(state, parameters, installed, debs, build):
+    if parameters["source"] == "debs":
+        return not debs  # a bad one is told also where it could not be installed
     if state["container"]:
         return False
-    if parameters["source"] == "debs":
-        return not debs
     # Neither the newest of a series nor the newest of all, which are others from time to time.
     is_exact = not re.search("x$|^latest$", parameters["version"])
     return parameters["source"] == "mainline" and not build and not (is_exact and installed)

@@ -137,6 +137,11 @@ def test_a_kernel_of_the_archive_is_the_newer_one_of_the_release_and_flavour(
     assert (found["suite"], found["package"]) == (suite, package)
 
 
+def test_the_debs_are_read_even_for_a_host_that_takes_none():
+    assert plan({"container": "lxc"}, source="debs")["to_read"]
+    assert not plan(source="debs", debs=DEBS)["to_read"]
+
+
 @pytest.mark.parametrize(
     ("boot_seconds", "confirm", "boot", "expected"),
     [
