@@ -169,7 +169,7 @@ int main(int argc, char *argv[])
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    ring_check();
+    ring_check(directory);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

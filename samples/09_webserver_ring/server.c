@@ -115,7 +115,8 @@ static void completed(const struct io_uring_cqe *completion)
     case SHUTDOWN:
         connection_shut_down(c);
         break;
-    case POLL:
+    case POLL_RECEIVE:
+    case POLL_SEND:
     case CANCEL:
     case CLOSE:
         break; /* nothing to do: the requests that they belong to complete by themselves */
