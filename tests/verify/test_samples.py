@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 from tests.verify import judges, remote
-from tests.verify.expectation import digest_of_ours, is_same_commit, label
+from tests.verify.expectation import digest_of_ours, is_same_commit, known_faults, label
 from tests.verify.remote import name
 
 SAMPLES = "/opt/uring-lab/samples"
@@ -54,6 +54,7 @@ def seen(host):
         host,
         manifest="cat /var/lib/uring-lab/samples.json",
         sums=f"find {SAMPLES} -maxdepth 2 -type f -exec sha256sum {{}} +",
+        kernel="uname -r",
     )
 
 
@@ -91,12 +92,15 @@ def judged():
 
 
 @pytest.fixture
-def verdicts(host, address, sample, entry, judged, fail_once):
-    """Return the results of the sample's cases."""
+def verdicts(host, seen, address, sample, entry, judged, fail_once, record_property):
+    """Return the results of the sample's cases; the JUnit report says on which kernel (see record.py)."""
+    kernel = seen["kernel"].out.strip()
+    record_property("kernel", kernel)
+    record_property("sample", label(sample))
     if label(sample) not in judged:
         judge = judge_webserver if sample["contract"] == "webserver" else judge_copier
         try:
-            judged[label(sample)] = judge(host, sample, entry["path"], address)
+            judged[label(sample)] = judge(host, sample | {"kernel": kernel}, entry["path"], address)
         except remote.CheckError as problem:
             judged[label(sample)] = f"{problem} (while judging {label(sample)})"
     if isinstance(judged[label(sample)], str):
@@ -137,7 +141,7 @@ class Verdicts:
 
     Args:
         host: the host.
-        sample: its entry in the catalog.
+        sample: its entry in the catalog, and the `kernel` that runs.
         path: of the program on the host.
         lines: the judge's output.
         result: the result of the command that ran the judge.
@@ -149,7 +153,7 @@ class Verdicts:
 
     def __init__(self, host, sample, path, lines, result):
         self._sample = f"{name(host)}: {label(sample)}"
-        self._known = sample["known_faults"]
+        self._known = known_faults(sample, sample["kernel"])
         self._path = path
         self._cases = {}
         for line in lines:
@@ -177,8 +181,8 @@ class Verdicts:
     def check(self, case, expected):
         """Compare a case with what is expected, and with the catalog's known faults.
 
-        A known fault is an expected failure with its description. If it has disappeared, the catalog is
-        outdated: a warning, not a failure of the host.
+        A known fault of this kernel is an expected failure with its description. If it has disappeared, the
+        catalog is outdated: a warning, not a failure of the host.
         """
         good, fault = self.good(case), self._known.get(case)
         if fault and good:
