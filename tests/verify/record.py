@@ -2,8 +2,8 @@
 
     python -m tests.verify.record reports/latest/junit.xml [...]
 
-adds the results of verifications to judged.yml beside this file, and writes the table in samples/README.md from it.
-A program's results on a kernel replace earlier ones on the same release.
+adds the results of verifications to judged.yml beside this file, and writes the table in samples/README.md
+from it. A program's results on a kernel replace earlier ones on the same release.
 """
 
 import sys
@@ -19,8 +19,8 @@ JUDGED = Path(__file__).with_name("judged.yml")
 README = CATALOG.with_name("README.md")
 
 HEAD = """\
-# On which kernels each program was judged, and the results of its cases: written by tests/verify/record.py from the
-# JUnit reports of verifications.
+# On which kernels each program was judged, and the results of its cases: written by tests/verify/record.py
+# from the JUnit reports of verifications.
 """
 
 #: The table in README.md is between these lines.
@@ -76,7 +76,7 @@ def table(judged: dict[str, dict[str, dict[str, int]]], samples: list[dict]) -> 
 def cell(counts: dict[str, int] | None) -> str:
     """Return the text for the results of a program on a kernel."""
     if counts is None:
-        return "–"
+        return "not judged"
     parts = [f"{counts['passed']} passed"]
     parts += [f"{counts['known']} known"] if counts["known"] else []
     parts += [f"**{counts['failed']} failed**"] if counts["failed"] else []

@@ -199,9 +199,10 @@ def test_slow_reader_of_a_large_file_does_not_hold_up_the_others(server):
     assert received.endswith(binary(LARGE))
 
 
-def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
+@pytest.mark.parametrize("edit", [(), IN_C], ids=["fast poll", "as on 5.6"])
+def test_client_that_never_asks_or_never_reads_loses_its_place(edit, directory):
     patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
-    impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1")
+    impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1", *edit)
     with (
         serving(directory, executable=impatient) as server,
         server.connect() as silent,
@@ -217,9 +218,9 @@ def test_client_that_never_asks_or_never_reads_loses_its_place(directory):
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_running_out_of_descriptors_is_overcome(name, directory):
-    with serving(directory, executable=program(name)) as server:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_running_out_of_descriptors_is_overcome(variant, directory):
+    with serving(directory, executable=program(*VARIANTS[variant])) as server:
         assert server.starve("/") <= {b"200", b"500"}
         assert server.get("/")[0] == 200
 
