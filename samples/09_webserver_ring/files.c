@@ -7,16 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #ifndef RESOLVE_BENEATH /* headers older than liburing's struct open_how: the values of openat2(2) */
 #define RESOLVE_NO_MAGICLINKS 0x02
 #define RESOLVE_BENEATH       0x08
-#endif
-
-#ifndef SYS_openat2 /* the same on every architecture */
-#define SYS_openat2 437
 #endif
 
 #define MAX_FILES (MAX_CONNECTIONS + 64) /* a connection uses one at most: some are always left */
@@ -42,19 +36,6 @@ static struct file **bucket_of(const char *path)
     for (; *path; path++)
         hash = (hash ^ (unsigned char)*path) * 16777619;
     return &buckets[hash % BUCKETS];
-}
-
-#define STATUS_WANTED (STATX_TYPE | STATX_SIZE | STATX_MTIME)
-
-/* Does the work of OPEN and STAT by system calls, where the ring cannot; the NOP completes as STAT. */
-static void open_without_ring(struct file *file)
-{
-    file->descriptor = (int)syscall(SYS_openat2, root, file->path, &file->how, sizeof(file->how));
-    if (file->descriptor < 0 || statx(file->descriptor, "", AT_EMPTY_PATH, STATUS_WANTED, &file->status) != 0)
-        file->error = errno;
-    struct io_uring_sqe *request = ring_request();
-    io_uring_prep_nop(request);
-    ring_tag(request, STAT, file);
 }
 
 /* No further request will get this file. */
@@ -152,10 +133,6 @@ struct file *files_take(const char *path, long long now)
      */
     file->how = (struct open_how){.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                   .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    if (!ring_opens_files) {
-        open_without_ring(file);
-        return file;
-    }
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_openat2(request, root, file->path, &file->how);
     ring_tag(request, OPEN, file);
@@ -210,15 +187,19 @@ bool files_advance(struct file *file, enum kind kind, int result)
         return true;
     }
     if (kind == OPEN && result >= 0) {
+        const unsigned wanted = STATX_TYPE | STATX_SIZE | STATX_MTIME;
         file->descriptor = result;
-        struct io_uring_sqe *request = ring_request();
-        io_uring_prep_statx(request, result, "", AT_EMPTY_PATH, STATUS_WANTED, &file->status);
-        ring_tag(request, STAT, file);
-        return false;
+        if (ring_has_statx) {
+            struct io_uring_sqe *request = ring_request();
+            io_uring_prep_statx(request, result, "", AT_EMPTY_PATH, wanted, &file->status);
+            ring_tag(request, STAT, file);
+            return false;
+        }
+        result = statx(result, "", AT_EMPTY_PATH, wanted, &file->status) == 0 ? 0 : -errno;
     }
     if (result < 0)
         file->error = -result;
-    else if (file->error == 0)
+    else
         describe(file);
     if (cache_content(file))
         return false;

@@ -36,7 +36,7 @@
 #define OPERATION_OF_6_15 60 /* READV_FIXED */
 
 struct io_uring ring;
-bool ring_is_modern, ring_opens_files;
+bool ring_is_modern, ring_has_statx;
 static bool has_fast_poll; /* IORING_FEAT_FAST_POLL (5.7): see socket_request() */
 
 enum kind ring_kind(const struct io_uring_cqe *completion)
@@ -216,9 +216,9 @@ static void make_ring(bool oldest)
 }
 
 /*
- * Having an operation does not prove that it works: up to about 5.6.12, STATX may look for the descriptor in
- * the table of the kernel thread that does it, and OPENAT2 and STATX refuse one of O_PATH (EBADF). The first
- * request of a new ring shows both, because no thread has had our table before.
+ * Having an operation does not prove that it works: up to about 5.6.8, STATX may look for the descriptor in
+ * the table of the kernel thread that does it (EBADF). The first request of a new ring shows that, because no
+ * thread has had our table before.
  */
 void ring_check(int directory)
 {
@@ -231,7 +231,7 @@ void ring_check(int directory)
         submit();
         io_uring_wait_cqe(&ring, &completion);
     }
-    ring_opens_files = completion->res == 0;
+    ring_has_statx = completion->res == 0;
     io_uring_queue_exit(&ring);
 }
 
@@ -246,9 +246,16 @@ void ring_init(bool oldest)
 
 /* ---- the operations ---- */
 
-void ring_accept(int listener, unsigned free_connections)
+void ring_accept(int listener, unsigned free_connections, bool ready)
 {
-    struct io_uring_sqe *request = socket_request(listener, POLL_RECEIVE, NULL);
+    struct io_uring_sqe *request = ring_request();
+    if (!has_fast_poll && !ready) {
+        /* Not linked: on 5.6 a process with an ACCEPT that waits for its link cannot end, not even by
+         * SIGKILL, until a client connects. */
+        io_uring_prep_poll_add(request, listener, POLLIN);
+        ring_tag(request, POLL_ACCEPT, NULL);
+        return;
+    }
 #if HEADERS_ARE_MODERN
     if (ring_is_modern) {
         /* Multishot accept takes the whole backlog before the first completion is seen, so it is used only
@@ -344,7 +351,7 @@ void ring_shutdown(int socket, void *owner)
 void ring_cancel(enum kind kind, void *owner)
 {
     if (!has_fast_poll && (kind == ACCEPT || kind == RECEIVE || kind == SEND))
-        ring_cancel(kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
+        ring_cancel(kind == ACCEPT ? POLL_ACCEPT : kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_cancel(request, user_data(kind, owner), 0);
     ring_tag(request, CANCEL, NULL);

@@ -52,7 +52,6 @@ int sigtimedwait(const void *, void *, const void *);
 -- Typed pointers, because LuaJIT passes numbers to a variadic function as floating point.
 local setup = ffi.cast("long (*)(long, unsigned, struct parameters *)", C.syscall)
 local enter = ffi.cast("long (*)(long, int, unsigned, unsigned, unsigned, void *, size_t)", C.syscall)
-local openat2 = ffi.cast("long (*)(long, int, const char *, struct open_how *, size_t)", C.syscall)
 local statx = ffi.cast("long (*)(long, int, const char *, int, unsigned, struct statx *)", C.syscall)
 
 local ENTRIES = 256
@@ -84,7 +83,7 @@ end
 
 local ring, entries, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, completions
 local queued = 0 -- requests that are not submitted yet
-local fast_poll, opens_files -- what the kernel can do: see wait_for() and open()
+local fast_poll, has_statx -- what the kernel can do: see wait_for() and open()
 
 local function map(size, flags, fd, offset)
     local memory = C.mmap(nil, size, 3, flags, fd, offset) -- PROT_READ, PROT_WRITE
@@ -217,27 +216,22 @@ local function refuse(c, status, method)
     send(c, length)
 end
 
--- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. By system calls where the
--- ring cannot: up to about 5.6.8 its STATX may look for the descriptor in the table of the kernel thread that does it.
+-- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Up to about 5.6.8 the ring's
+-- STATX may look for the descriptor in the table of the kernel thread that does it: then the system call, which does
+-- not block for an open file.
 local function open(c, path)
     local memory = c.memory
     ffi.copy(memory.path, path)
     memory.how.flags = 0x80800 -- O_CLOEXEC; O_NONBLOCK, or a named pipe would wait for its other end
     memory.how.resolve = 12 -- RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS
-    local file
-    if opens_files then
-        file = request(OPENAT2, public, memory.path, 24, at(memory.how))
-    else
-        file = tonumber(openat2(437, public, memory.path, memory.how, 24))
-        file = file < 0 and -ffi.errno() or file
-    end
+    local file = request(OPENAT2, public, memory.path, 24, at(memory.how))
     if file < 0 then
         return file
     end
     c.file = file
     memory.path[0] = 0
     C.fcntl(file, 4, ffi.cast("int", 0)) -- clear O_NONBLOCK: a read outside the page cache may wait
-    if opens_files then
+    if has_statx then
         return request(STATX, file, memory.path, STATX_BASIC_STATS, at(memory.stat), AT_EMPTY_PATH)
     end
     return statx(332, file, memory.path, AT_EMPTY_PATH, STATX_BASIC_STATS, memory.stat) == 0 and 0 or -ffi.errno()
@@ -412,7 +406,7 @@ local listener = listen(port)
 threads[ACCEPTOR] = coroutine.create(function()
     local memory = pool[MAX_CONNECTIONS] -- the timer's; its path is empty
     -- The first request of all: no kernel thread has had our descriptors before.
-    opens_files = request(STATX, public, memory.path, STATX_BASIC_STATS, at(memory.stat), AT_EMPTY_PATH) == 0
+    has_statx = request(STATX, public, memory.path, STATX_BASIC_STATS, at(memory.stat), AT_EMPTY_PATH) == 0
     accept(listener)
 end)
 threads[TIMER] = coroutine.create(function()

@@ -1,6 +1,6 @@
 """The server with everything on the ring: HTTP/1.1 by the book, no client ends it, nothing of it grows.
 
-Everything is tried with the set of operations of Linux 5.6, also where it cannot open files, and with the
+Everything is tried with the set of operations of Linux 5.6, also where STATX does not work, and with the
 modern one, and that with sockets as slots of the ring's table (6.15) and without.
 """
 
@@ -29,7 +29,7 @@ MODES = {
     "modern": ((), ()),
     "6.0": (("#define OPERATION_OF_6_15 60 ", "#define OPERATION_OF_6_15 255 "), ()),
     "5.6": ((), ("-5",)),
-    "5.6.4": (("ring_opens_files = completion->res == 0;", "ring_opens_files = false;"), ("-5",)),
+    "5.6.4": (("ring_has_statx = completion->res == 0;", "ring_has_statx = false;"), ("-5",)),
 }
 #: Connections that one ring serves at once, as its ring.h says.
 PLACES = 1536
