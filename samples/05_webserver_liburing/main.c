@@ -131,12 +131,14 @@ static void prepare(struct io_uring_sqe *request, struct connection *c)
  * Queues the request for the connection's state, if need be after a POLL_ADD that waits for the socket. Since
  * 5.7 the kernel polls by itself (IORING_FEAT_FAST_POLL). Before, a request that waits for a socket occupies
  * a kernel thread, and when the user may have no more of them (RLIMIT_NPROC) it is cancelled; POLL_ADD
- * occupies none, and the request that follows does not wait.
+ * occupies none, and the request that follows does not wait. DRAINING does without: there the end follows the
+ * acknowledgement of ours so closely that the POLL_ADD of 5.6 misses it at times, and cancelling does no
+ * harm.
  */
 static void queue(struct connection *c)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(&ring);
-    c->polling = !has_fast_poll && !c->polling && c->state != LOADING;
+    c->polling = !has_fast_poll && !c->polling && (c->state == RECEIVING || c->state == SENDING);
     if (c->polling)
         io_uring_prep_poll_add(request, c->socket, c->state == SENDING ? POLLOUT : POLLIN);
     else
