@@ -47,6 +47,7 @@ struct cat {
     unsigned front, end; /* of the queue, in blocks since the start; `% DEPTH` is the index in the array */
     unsigned in_flight;  /* requests not completed yet */
     size_t block_bytes;
+    off_t output_offset; /* of each write; -1: the output's file position, or its end with O_APPEND */
 };
 
 /* liburing and completions report a negative error number; errno is not set. */
@@ -72,9 +73,9 @@ static bool is_read(const struct cat *cat, const struct block *block)
 static void queue(struct cat *cat, struct block *block, int file)
 {
     struct io_uring_sqe *request = io_uring_get_sqe(&cat->ring); /* never NULL: an entry for every block */
-    if (is_read(cat, block)) /* offset -1: the output's file position, or its end with O_APPEND */
+    if (is_read(cat, block))
         io_uring_prep_write(request, STDOUT_FILENO, block->memory + block->written,
-                            (unsigned)(block->filled - block->written), -1);
+                            (unsigned)(block->filled - block->written), cat->output_offset);
     else
         io_uring_prep_read(request, file, block->memory + block->filled,
                            (unsigned)(cat->block_bytes - block->filled),
@@ -189,6 +190,8 @@ int main(int argc, char *argv[])
     static char memory[DEPTH][MAX_BLOCK_BYTES]; /* pages are allocated only when used */
     static struct cat cat;
     cat.block_bytes = S_ISREG(output.st_mode) ? MAX_BLOCK_BYTES : BLOCK_BYTES;
+    /* Pipes, sockets and terminals have no position, and on Linux 5.6 a pipe refuses -1 (EINVAL). */
+    cat.output_offset = lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0 ? 0 : -1;
     for (unsigned i = 0; i < DEPTH; i++)
         cat.blocks[i].memory = memory[i];
     int made = io_uring_queue_init(DEPTH, &cat.ring, 0);

@@ -187,12 +187,15 @@ bool files_advance(struct file *file, enum kind kind, int result)
         return true;
     }
     if (kind == OPEN && result >= 0) {
+        const unsigned wanted = STATX_TYPE | STATX_SIZE | STATX_MTIME;
         file->descriptor = result;
-        struct io_uring_sqe *request = ring_request();
-        io_uring_prep_statx(request, result, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_MTIME,
-                            &file->status);
-        ring_tag(request, STAT, file);
-        return false;
+        if (ring_has_statx) {
+            struct io_uring_sqe *request = ring_request();
+            io_uring_prep_statx(request, result, "", AT_EMPTY_PATH, wanted, &file->status);
+            ring_tag(request, STAT, file);
+            return false;
+        }
+        result = statx(result, "", AT_EMPTY_PATH, wanted, &file->status) == 0 ? 0 : -errno;
     }
     if (result < 0)
         file->error = -result;

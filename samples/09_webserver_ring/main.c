@@ -160,7 +160,8 @@ int main(int argc, char *argv[])
         errx(EXIT_FAILURE, "usage: %s [-r RINGS] [-5] [PORT]   (8000; 0: a free one)", argv[0]);
     unsigned short port = (unsigned short)(optind < argc ? number_of(argv[optind], 0, 65535, "port") : 8000);
 
-    int directory = open("public", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Not O_PATH, which OPENAT2 refuses up to about 5.6.12 (EBADF). */
+    int directory = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         err(EXIT_FAILURE, "public");
     files_init(directory);
@@ -169,12 +170,12 @@ int main(int argc, char *argv[])
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    ring_check();
+    ring_check(directory);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL); /* server.c waits for them on the ring */
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* until server.c can wait for them on the ring */
 
     int listeners[MAX_RINGS];
     for (int i = 0; i < rings; i++)

@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What can be compiled depends on the headers; those of liburing 2.3 have everything used here (Linux 6.1).
@@ -22,8 +24,8 @@
 
 #define SQ_ENTRIES 2048
 /*
- * A connection has at most six requests in flight (POLL, RECEIVE, READ, SEND, two cancellations). Only
- * multishot requests could fill the queue, and the kernel ends them when it is full.
+ * A connection has at most nine requests in flight (POLL_RECEIVE, RECEIVE, READ, POLL_SEND, SEND, and four
+ * cancellations). Only multishot requests could fill the queue, and the kernel ends them when it is full.
  */
 #define CQ_ENTRIES 16384
 
@@ -34,9 +36,8 @@
 #define OPERATION_OF_6_15 60 /* READV_FIXED */
 
 struct io_uring ring;
-bool ring_is_modern;
-static bool
-    has_fast_poll; /* IORING_FEAT_FAST_POLL (5.7): waiting for a socket does not occupy a kernel thread */
+bool ring_is_modern, ring_has_statx;
+static bool has_fast_poll; /* IORING_FEAT_FAST_POLL (5.7): see socket_request() */
 
 enum kind ring_kind(const struct io_uring_cqe *completion)
 {
@@ -63,12 +64,11 @@ struct io_uring_sqe *ring_request(void)
     return request;
 }
 
-/* The first of two linked requests, which have to be submitted by the same call. */
-static struct io_uring_sqe *ring_request_linked(void)
+/* Makes room for linked requests, which have to be submitted by the same call. */
+static void reserve(unsigned count)
 {
-    if (io_uring_sq_space_left(&ring) < 2)
+    while (io_uring_sq_space_left(&ring) < count)
         submit();
-    return ring_request();
 }
 
 static void *user_data(enum kind kind, void *owner)
@@ -79,6 +79,23 @@ static void *user_data(enum kind kind, void *owner)
 void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner)
 {
     io_uring_sqe_set_data(request, user_data(kind, owner));
+}
+
+/*
+ * Returns an entry for a request that may have to wait for a socket. Without fast poll it would occupy a
+ * kernel thread while it waits, and where the user may have no more of them (RLIMIT_NPROC) the kernel cancels
+ * it. So a POLL_ADD is linked before it, which waits without a thread.
+ */
+static struct io_uring_sqe *socket_request(int socket, enum kind poll, void *owner)
+{
+    if (!has_fast_poll) {
+        reserve(2);
+        struct io_uring_sqe *request = ring_request();
+        io_uring_prep_poll_add(request, socket, poll == POLL_RECEIVE ? POLLIN : POLLOUT);
+        request->flags |= IOSQE_IO_LINK;
+        ring_tag(request, poll, owner);
+    }
+    return ring_request();
 }
 
 /* Whether the kernel supports an operation. */
@@ -198,9 +215,23 @@ static void make_ring(bool oldest)
         errx(EXIT_FAILURE, "io_uring: OPENAT2 is missing (Linux 5.6 is needed)");
 }
 
-void ring_check(void)
+/*
+ * Having an operation does not prove that it works: up to about 5.6.8, STATX may look for the descriptor in
+ * the table of the kernel thread that does it (EBADF). The first request of a new ring shows that, because no
+ * thread has had our table before.
+ */
+void ring_check(int directory)
 {
     make_ring(true);
+    struct statx status;
+    struct io_uring_sqe *request = ring_request();
+    io_uring_prep_statx(request, directory, "", AT_EMPTY_PATH, STATX_TYPE, &status);
+    struct io_uring_cqe *completion = NULL;
+    while (!completion) {
+        submit();
+        io_uring_wait_cqe(&ring, &completion);
+    }
+    ring_has_statx = completion->res == 0;
     io_uring_queue_exit(&ring);
 }
 
@@ -215,9 +246,16 @@ void ring_init(bool oldest)
 
 /* ---- the operations ---- */
 
-void ring_accept(int listener, unsigned free_connections)
+void ring_accept(int listener, unsigned free_connections, bool ready)
 {
     struct io_uring_sqe *request = ring_request();
+    if (!has_fast_poll && !ready) {
+        /* Not linked: on 5.6 a process with an ACCEPT that waits for its link cannot end, not even by
+         * SIGKILL, until a client connects. */
+        io_uring_prep_poll_add(request, listener, POLLIN);
+        ring_tag(request, POLL_ACCEPT, NULL);
+        return;
+    }
 #if HEADERS_ARE_MODERN
     if (ring_is_modern) {
         /* Multishot accept takes the whole backlog before the first completion is seen, so it is used only
@@ -243,14 +281,7 @@ void ring_accept(int listener, unsigned free_connections)
 
 void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *owner)
 {
-    struct io_uring_sqe *request;
-    if (!has_fast_poll) { /* on 5.6 a waiting RECV occupies a kernel thread; POLL_ADD does not */
-        request = ring_request_linked();
-        io_uring_prep_poll_add(request, socket, POLLIN);
-        request->flags |= IOSQE_IO_LINK;
-        ring_tag(request, POLL, owner);
-    }
-    request = ring_request();
+    struct io_uring_sqe *request = socket_request(socket, POLL_RECEIVE, owner);
 #if HEADERS_ARE_MODERN
     if (ring_is_modern && !own_memory) {
         io_uring_prep_recv_multishot(request, socket, NULL, 0, 0);
@@ -263,10 +294,16 @@ void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *
     ring_tag(request, RECEIVE, owner);
 }
 
+/* MSG_DONTWAIT after a POLL_ADD: a kernel thread may do the linked request, and would wait to send all. */
+static int send_flags(void)
+{
+    return MSG_NOSIGNAL | (has_fast_poll ? 0 : MSG_DONTWAIT);
+}
+
 void ring_send(int socket, const void *data, size_t size, void *owner)
 {
-    struct io_uring_sqe *request = ring_request();
-    io_uring_prep_send(request, socket, data, size, MSG_NOSIGNAL);
+    struct io_uring_sqe *request = socket_request(socket, POLL_SEND, owner);
+    io_uring_prep_send(request, socket, data, size, send_flags());
     mark_direct_socket(request);
     ring_tag(request, SEND, owner);
 }
@@ -277,8 +314,8 @@ void ring_send(int socket, const void *data, size_t size, void *owner)
  */
 void ring_send_message(int socket, const struct msghdr *message, void *owner)
 {
-    struct io_uring_sqe *request = ring_request();
-    io_uring_prep_sendmsg(request, socket, message, MSG_NOSIGNAL);
+    struct io_uring_sqe *request = socket_request(socket, POLL_SEND, owner);
+    io_uring_prep_sendmsg(request, socket, message, (unsigned)send_flags());
     mark_direct_socket(request);
     ring_tag(request, SEND, owner);
 }
@@ -286,7 +323,8 @@ void ring_send_message(int socket, const struct msghdr *message, void *owner)
 void ring_read_and_send(int file, void *memory, size_t wanted, off_t offset, int socket, const void *data,
                         size_t size, void *owner)
 {
-    struct io_uring_sqe *request = ring_request_linked();
+    reserve(3);
+    struct io_uring_sqe *request = ring_request();
     io_uring_prep_read(request, file, memory, (unsigned)wanted, (uint64_t)offset);
     request->flags |= IOSQE_IO_LINK;
     skip_success(request);
@@ -312,8 +350,8 @@ void ring_shutdown(int socket, void *owner)
 
 void ring_cancel(enum kind kind, void *owner)
 {
-    if (kind == RECEIVE && !has_fast_poll)
-        ring_cancel(POLL, owner);
+    if (!has_fast_poll && (kind == ACCEPT || kind == RECEIVE || kind == SEND))
+        ring_cancel(kind == ACCEPT ? POLL_ACCEPT : kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_cancel(request, user_data(kind, owner), 0);
     ring_tag(request, CANCEL, NULL);

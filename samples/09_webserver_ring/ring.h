@@ -2,7 +2,8 @@
  * The ring, and the operations that the server uses, in two sets:
  *
  * For Linux 5.6: one ACCEPT per connection, one RECV per piece of a request, into the memory of the
- * connection; sockets are normal descriptors.
+ * connection; sockets are normal descriptors. Before 5.7 a POLL_ADD comes before each of them and each SEND,
+ * and up to about 5.6.8 statx() is a plain system call, which does not block for an open file.
  *
  * The modern set, for 6.0 and later: one multishot ACCEPT, and one multishot RECV per connection, which
  * receives into provided buffers. From 6.15 on, sockets are direct descriptors in the ring's own table, which
@@ -21,7 +22,23 @@
 #define ACCEPT_MARGIN   512 /* with fewer free connections no multishot accept: see ring_accept() */
 
 /* The kind of a request. It is stored with the request's owner in the user data. */
-enum kind { ACCEPT = 1, TICK, STOP, CANCEL, CLOSE, OPEN, STAT, LOAD, POLL, RECEIVE, READ, SEND, SHUTDOWN };
+enum kind {
+    ACCEPT = 1,
+    TICK,
+    STOP,
+    CANCEL,
+    CLOSE,
+    OPEN,
+    STAT,
+    LOAD,
+    POLL_ACCEPT,
+    POLL_RECEIVE,
+    RECEIVE,
+    READ,
+    POLL_SEND,
+    SEND,
+    SHUTDOWN
+};
 
 /* IORING_CQE_F_BUFFER and IORING_CQE_F_MORE, which older headers lack. */
 #define CQE_BUFFER   (1U << 0)
@@ -36,11 +53,14 @@ extern struct io_uring ring;
 /* Whether the modern set is in use. */
 extern bool ring_is_modern;
 
+/* Whether STATX works with a descriptor: see ring_check(). */
+extern bool ring_has_statx;
+
 /* Makes the ring. `oldest`: always use the set for 5.6. Ends the program on failure. */
 void ring_init(bool oldest);
 
-/* Ends the program with a message if io_uring cannot be used here. */
-void ring_check(void);
+/* Ends the program with a message if io_uring cannot be used here. Tries STATX on the directory. */
+void ring_check(int directory);
 
 enum kind ring_kind(const struct io_uring_cqe *completion);
 void *ring_owner(const struct io_uring_cqe *completion);
@@ -49,8 +69,11 @@ void *ring_owner(const struct io_uring_cqe *completion);
 struct io_uring_sqe *ring_request(void);
 void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner);
 
-/* Accepts one client, or several by multishot; the completion without CQE_MORE is the last. */
-void ring_accept(int listener, unsigned free_connections);
+/*
+ * Accepts one client, or several by multishot; the completion without CQE_MORE is the last. Without fast poll
+ * it completes as POLL_ACCEPT first: call it again then, with `ready`.
+ */
+void ring_accept(int listener, unsigned free_connections, bool ready);
 
 /*
  * Receives once, into the given memory; or, if ring_is_modern and not `own_memory`, by multishot into

@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "connection.h"
@@ -33,7 +33,7 @@ static void queue_accept(void)
 {
     if (accepting || paused_with == free_connections || stopping || free_connections == 0)
         return;
-    ring_accept(listener, free_connections);
+    ring_accept(listener, free_connections, false);
     accepting = true;
     accepting_cancelled = false;
 }
@@ -115,26 +115,49 @@ static void completed(const struct io_uring_cqe *completion)
     case SHUTDOWN:
         connection_shut_down(c);
         break;
-    case POLL:
+    case POLL_ACCEPT:
+        if (result < 0)
+            accepted(result, 0);
+        else
+            ring_accept(listener, free_connections, true);
+        break;
+    case POLL_RECEIVE:
+    case POLL_SEND:
     case CANCEL:
     case CLOSE:
         break; /* nothing to do: the requests that they belong to complete by themselves */
     }
 }
 
-/* Waits for SIGTERM and SIGINT by POLL_ADD on a signalfd: on 5.6 a READ would be done by a kernel thread,
- * whose signals are others. */
+static int stop_event;
+
+static void on_signal(int number)
+{
+    (void)number;
+    int error = errno;
+    eventfd_write(stop_event, 1);
+    errno = error;
+}
+
+/*
+ * Waits for SIGTERM and SIGINT by POLL_ADD on an eventfd. Not on a signalfd: on 5.6 a kernel thread, whose
+ * signals are others, looks again whether it is ready.
+ */
 static void queue_stop(void)
 {
+    stop_event = eventfd(0, EFD_CLOEXEC);
+    if (stop_event < 0)
+        err(EXIT_FAILURE, "eventfd");
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    int descriptor = signalfd(-1, &signals, SFD_CLOEXEC);
-    if (descriptor < 0)
-        err(EXIT_FAILURE, "signalfd");
+    sigprocmask(SIG_UNBLOCK, &signals, NULL); /* main.c has blocked them until now */
     struct io_uring_sqe *request = ring_request();
-    io_uring_prep_poll_add(request, descriptor, POLLIN);
+    io_uring_prep_poll_add(request, stop_event, POLLIN);
     ring_tag(request, STOP, NULL);
 }
 

@@ -52,6 +52,7 @@ int sigtimedwait(const void *, void *, const void *);
 -- Typed pointers, because LuaJIT passes numbers to a variadic function as floating point.
 local setup = ffi.cast("long (*)(long, unsigned, struct parameters *)", C.syscall)
 local enter = ffi.cast("long (*)(long, int, unsigned, unsigned, unsigned, void *, size_t)", C.syscall)
+local statx = ffi.cast("long (*)(long, int, const char *, int, unsigned, struct statx *)", C.syscall)
 
 local ENTRIES = 256
 local MAX_CONNECTIONS = ENTRIES - 2 -- one request in flight per connection, one to accept, one for the timer
@@ -60,7 +61,9 @@ local BUFFER, MAX_REQUEST = 32768, 8192
 local PATIENCE = 10 -- seconds for a request to arrive, or for the client to accept a block
 
 -- From <linux/io_uring.h> and other headers.
-local TIMEOUT, ACCEPT, CLOSE, STATX, READ, SEND, RECV, OPENAT2 = 11, 13, 19, 21, 22, 26, 27, 28
+local POLL_ADD, TIMEOUT, ACCEPT, CLOSE, STATX, READ, SEND, RECV, OPENAT2 = 6, 11, 13, 19, 21, 22, 26, 27, 28
+local POLLIN, POLLOUT = 1, 4
+local AT_EMPTY_PATH, STATX_BASIC_STATS = 0x1000, 0x7ff
 local EINTR, EIO, EAGAIN, ENOMEM, EACCES, ENFILE, EMFILE = 4, 5, 11, 12, 13, 23, 24
 
 local function die(...)
@@ -80,6 +83,7 @@ end
 
 local ring, entries, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, completions
 local queued = 0 -- requests that are not submitted yet
+local fast_poll, has_statx -- what the kernel can do: see wait_for() and open()
 
 local function map(size, flags, fd, offset)
     local memory = C.mmap(nil, size, 3, flags, fd, offset) -- PROT_READ, PROT_WRITE
@@ -93,6 +97,7 @@ local function make_ring()
     if band(p.features, 8) == 0 then -- IORING_FEAT_RW_CUR_POS, of the same version as the newest operations here
         die("io_uring", "it needs Linux 5.6")
     end
+    fast_poll = band(p.features, 32) ~= 0 -- IORING_FEAT_FAST_POLL
     local rings = map(math.max(p.sq.array + 4 * p.sq_entries, p.cq.cqes + 16 * p.cq_entries), 1, ring, 0)
     local function number(offset)
         return ffi.cast("volatile uint32_t *", rings + offset)
@@ -141,6 +146,14 @@ local function request(opcode, fd, address, length, offset, how)
     return result
 end
 
+-- Called before a request that may have to wait for a socket. Since 5.7 the kernel polls by itself. Before, such a
+-- request occupies a kernel thread, and is cancelled when the user may have no more of them; POLL_ADD occupies none.
+local function wait_for(socket, events)
+    if not fast_poll then
+        request(POLL_ADD, socket, nil, 0, 0, events)
+    end
+end
+
 -- ---- one connection --------------------------------------------------------------------------------------
 
 local TYPES = {
@@ -156,6 +169,7 @@ local connections = {} -- by number: socket, file, memory, deadline
 local function receive(c)
     local length = 0
     while true do
+        wait_for(c.socket, POLLIN)
         local got = request(RECV, c.socket, c.memory.buffer + length, MAX_REQUEST - length)
         if got < 0 or got + length == 0 then
             return nil
@@ -174,6 +188,7 @@ local function send(c, length)
     local sent = 0
     while sent < length do
         c.deadline = os.time() + PATIENCE
+        wait_for(c.socket, POLLOUT)
         local taken = request(SEND, c.socket, c.memory.buffer + sent, length - sent, 0, 0x4000) -- MSG_NOSIGNAL
         if taken <= 0 then
             return false
@@ -201,7 +216,9 @@ local function refuse(c, status, method)
     send(c, length)
 end
 
--- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number.
+-- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Up to about 5.6.8 the ring's
+-- STATX may look for the descriptor in the table of the kernel thread that does it: then the system call, which does
+-- not block for an open file.
 local function open(c, path)
     local memory = c.memory
     ffi.copy(memory.path, path)
@@ -214,7 +231,10 @@ local function open(c, path)
     c.file = file
     memory.path[0] = 0
     C.fcntl(file, 4, ffi.cast("int", 0)) -- clear O_NONBLOCK: a read outside the page cache may wait
-    return request(STATX, file, memory.path, 0x7ff, at(memory.stat), 0x1000) -- AT_EMPTY_PATH
+    if has_statx then
+        return request(STATX, file, memory.path, STATX_BASIC_STATS, at(memory.stat), AT_EMPTY_PATH)
+    end
+    return statx(332, file, memory.path, AT_EMPTY_PATH, STATX_BASIC_STATS, memory.stat) == 0 and 0 or -ffi.errno()
 end
 
 local function answer_file(c, path, method)
@@ -279,6 +299,7 @@ local function serve(c)
     -- answer. Receive and discard until the client closes or the deadline passes.
     C.shutdown(c.socket, 1)
     c.deadline = os.time() + PATIENCE
+    -- Without wait_for(): the POLL_ADD of 5.6 misses an end that follows the acknowledgement of ours closely.
     repeat until request(RECV, c.socket, c.memory.buffer, BUFFER) <= 0
 end
 
@@ -315,7 +336,11 @@ end
 
 local function accept(listener)
     while true do
-        local socket = #idle > 0 and request(ACCEPT, listener, nil, 0, 0, 0x80000) -- SOCK_CLOEXEC
+        local socket
+        if #idle > 0 then
+            wait_for(listener, POLLIN)
+            socket = request(ACCEPT, listener, nil, 0, 0, 0x80000) -- SOCK_CLOEXEC
+        end
         if socket and socket >= 0 then
             connect(socket)
         else -- no free connection or descriptor: retry when a connection closes or at the next tick
@@ -378,6 +403,9 @@ C.sigaddset(signals, 15)
 C.sigprocmask(0, signals, nil) -- SIGINT and SIGTERM stay pending until tick() reads them
 local listener = listen(port)
 threads[ACCEPTOR] = coroutine.create(function()
+    local memory = pool[MAX_CONNECTIONS] -- the timer's; its path is empty
+    -- The first request of all: no kernel thread has had our descriptors before.
+    has_statx = request(STATX, public, memory.path, STATX_BASIC_STATS, at(memory.stat), AT_EMPTY_PATH) == 0
     accept(listener)
 end)
 threads[TIMER] = coroutine.create(function()

@@ -1,7 +1,7 @@
 """Real kernels in a virtual machine: each installed, tried and promoted, then every program judged on it.
 
 Linux 5.6 comes as debs that URING_LAB_KERNELS names, VERSION/*.deb, and under its mainline name from a signed
-mirror on the loopback; the others are Debian's own. `make test` runs 5.6 only, `make test-kernels` all.
+mirror on the loopback; the others are Debian's own. Not part of `make test`: `make test-kernels` runs them.
 """
 
 import json
@@ -48,6 +48,7 @@ def every_program_passes(vm, release):
 
 
 @needs_debs
+@pytest.mark.kernels
 def test_a_real_5_6_of_the_mirror_runs_every_program(provisioned, archive):
     code, output = archive.step(provisioned, VERSION)
     assert code == 0, output

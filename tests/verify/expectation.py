@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -69,6 +70,31 @@ def read_catalog(expected: dict) -> list[dict]:
 def label(sample: dict) -> str:
     """Return a sample's name in the reports: source/name."""
     return f"{sample['source']}/{sample['name']}"
+
+
+def known_faults(sample: dict, release: str | None = None) -> dict[str, str]:
+    """Return a sample's known faults by the names of their cases.
+
+    Args:
+        sample: an entry of the catalog.
+        release: a kernel, as `uname -r` prints it: only the faults that this one shows. None: all of them.
+
+    """
+    found = {}
+    for case, fault in sample["known_faults"].items():
+        if isinstance(fault, str):
+            found[case] = fault
+            continue
+        first, end = fault.get("from", "0"), fault.get("before", "99999")
+        span = " ".join(f"{word} {fault[word]}" for word in ("from", "before") if word in fault)
+        if release is None or version(first) <= version(release) < version(end):
+            found[case] = f"{fault['fault']} (Linux {span})"
+    return found
+
+
+def version(release: str) -> tuple[int, ...]:
+    """Return the numbers that a kernel's release begins with: 5.6.4-050604-generic is (5, 6, 4)."""
+    return tuple(map(int, re.match(r"\d+(\.\d+)*", release)[0].split(".")))
 
 
 def is_same_commit(reference: str, commit: str) -> bool:

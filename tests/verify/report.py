@@ -5,7 +5,7 @@ from html import escape
 from inspect import cleandoc
 
 from cli.plain import plain
-from tests.verify.expectation import label
+from tests.verify.expectation import known_faults, label
 
 STYLE = """<style>
 .lab { border-collapse: collapse; margin: 0.5em 0 1.5em }
@@ -37,7 +37,7 @@ def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
         parts.append(
             f"<details><summary>What was asked for</summary>{table(('variable', 'value'), rows)}</details>"
         )
-    faults = [cells(label(sample), *fault) for sample in samples for fault in sample["known_faults"].items()]
+    faults = [cells(label(sample), *fault) for sample in samples for fault in known_faults(sample).items()]
     if faults:
         parts.append(
             "<details><summary>Known faults of the samples, which is why they run in a sandbox</summary>"

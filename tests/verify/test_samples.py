@@ -6,19 +6,15 @@ A script inside the sandbox (judges/) runs all cases of a sample at once; the te
 import contextlib
 import socket
 import threading
-import warnings
 
 import pytest
 
 from tests.verify import judges, remote
 from tests.verify.expectation import digest_of_ours, is_same_commit, label
 from tests.verify.remote import name
+from tests.verify.verdicts import PROVISION, SANDBOX, Verdicts
 
 SAMPLES = "/opt/uring-lab/samples"
-
-PROVISION = "run the provisioning again and read the samples step's message"
-
-SANDBOX = "/opt/uring-lab/sandbox"
 
 REPAIR = f"run no more samples before {SANDBOX} is repaired ({PROVISION})"
 
@@ -54,6 +50,7 @@ def seen(host):
         host,
         manifest="cat /var/lib/uring-lab/samples.json",
         sums=f"find {SAMPLES} -maxdepth 2 -type f -exec sha256sum {{}} +",
+        kernel="uname -r",
     )
 
 
@@ -91,12 +88,15 @@ def judged():
 
 
 @pytest.fixture
-def verdicts(host, address, sample, entry, judged, fail_once):
-    """Return the results of the sample's cases."""
+def verdicts(host, seen, address, sample, entry, judged, fail_once, record_property):
+    """Return the results of the sample's cases; the JUnit report says on which kernel (see record.py)."""
+    kernel = seen["kernel"].out.strip()
+    record_property("kernel", kernel)
+    record_property("sample", label(sample))
     if label(sample) not in judged:
         judge = judge_webserver if sample["contract"] == "webserver" else judge_copier
         try:
-            judged[label(sample)] = judge(host, sample, entry["path"], address)
+            judged[label(sample)] = judge(host, sample | {"kernel": kernel}, entry["path"], address)
         except remote.CheckError as problem:
             judged[label(sample)] = f"{problem} (while judging {label(sample)})"
     if isinstance(judged[label(sample)], str):
@@ -130,67 +130,6 @@ def judge_webserver(host, sample, path, address):
         "let_in": knocking.let_in
     }
     return verdicts
-
-
-class Verdicts:
-    """The results of a judge; for a web server also what was seen from outside.
-
-    Args:
-        host: the host.
-        sample: its entry in the catalog.
-        path: of the program on the host.
-        lines: the judge's output.
-        result: the result of the command that ran the judge.
-
-    Raises:
-        remote.CheckError: the judge printed no result.
-
-    """
-
-    def __init__(self, host, sample, path, lines, result):
-        self._sample = f"{name(host)}: {label(sample)}"
-        self._known = sample["known_faults"]
-        self._path = path
-        self._cases = {}
-        for line in lines:
-            verdict = remote.read_json(host, line, result)
-            self._cases[verdict["case"]] = verdict
-        if not self._cases:
-            remote.read_json(host, "", result)
-        # A judge that was killed (after five minutes) leaves cases without a result.
-        said = (result.stderr.strip() or "nothing").splitlines()[-1]
-        missing = f"that it was not tried: the judge ended with exit status {result.rc}, saying: {said}"
-        self._missing = {"ok": False, "found": missing}
-        self.outside = {}
-
-    def found(self, case):
-        """Return what was found in a case."""
-        return self._cases.get(case, self._missing)["found"]
-
-    def good(self, case):
-        """Return whether a case passed; skip the test, with the reason, if it could not be run."""
-        good = self._cases.get(case, self._missing)["ok"]
-        if good is None:
-            pytest.skip(f"{self._sample}, {case}: not tried: {self.found(case)}")
-        return good
-
-    def check(self, case, expected):
-        """Compare a case with what is expected, and with the catalog's known faults.
-
-        A known fault is an expected failure with its description. If it has disappeared, the catalog is
-        outdated: a warning, not a failure of the host.
-        """
-        good, fault = self.good(case), self._known.get(case)
-        if fault and good:
-            warnings.warn(
-                f"{self._sample}, {case}: fixed ({fault}): samples/catalog.yml is out of date", stacklevel=2
-            )
-        elif fault:
-            pytest.xfail(f"known fault: {fault} (found {self.found(case)})")
-        assert good, (
-            f"{self._sample}, {case}: expected {expected}, found {self.found(case)}: try it by hand "
-            f"(sudo {SANDBOX} {self._path}), or {PROVISION}"
-        )
 
 
 class Knocking:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.samples.programs import CATALOG, OURS, SAMPLES, program
 from tests.verify import judges
+from tests.verify.expectation import known_faults
 
 NAMES = [
     "01_regular_cat",
@@ -29,6 +30,7 @@ FIELDS = {
     "least_kernel": str,
     "known_faults": dict,
 }
+VERSION = r"\d+(\.\d+){1,2}"
 OPTIONAL = {"packages": list, "architectures": list, "http": str}
 
 
@@ -46,14 +48,18 @@ def test_catalog_entry_is_complete_and_typed(sample):
             continue
         assert isinstance(sample[field], kind), f"{field}: {sample[field]!r}"
     assert sample["contract"] in {"cat", "cp", "webserver"}
-    assert re.fullmatch(r"\d+\.\d+", sample["least_kernel"]), "a version in quotes, or YAML reads 5.10 as 5.1"
+    assert re.fullmatch(VERSION, sample["least_kernel"]), "a version in quotes, or YAML reads 5.10 as 5.1"
     faults = sample["known_faults"]
+    bound = [fault for fault in faults.values() if not isinstance(fault, str)]
+    for fault in bound:
+        assert {"fault"} < fault.keys() <= {"fault", "from", "before"}
+        assert all(re.fullmatch(VERSION, fault[word]) for word in fault.keys() - {"fault"})
     for text in [
         *sample["build"],
         *sample.get("packages", []),
         *sample.get("architectures", []),
         *faults,
-        *faults.values(),
+        *known_faults(sample).values(),
     ]:
         assert isinstance(text, str)
         assert "\n" not in text

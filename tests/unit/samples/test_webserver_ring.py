@@ -1,7 +1,7 @@
 """09_webserver_ring: it follows HTTP/1.1, survives every client, and does not leak.
 
-All tests run with the set of operations for Linux 5.6 and with the modern set, the latter with direct
-descriptors (6.15) and without.
+All tests run with the set of operations for Linux 5.6, also as if STATX did not work on the ring, and with
+the modern set, the latter with direct descriptors (6.15) and without.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ MODES = {
     "modern": ((), ()),
     "6.0": (("#define OPERATION_OF_6_15 60 ", "#define OPERATION_OF_6_15 255 "), ()),
     "5.6": ((), ("-5",)),
+    "5.6.4": (("ring_has_statx = completion->res == 0;", "ring_has_statx = false;"), ("-5",)),
 }
 #: Connections that one ring serves at once, as in ring.h.
 MAX_CONNECTIONS = 1536

@@ -86,6 +86,29 @@ def test_a_broken_catalog_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("release", "found"),
+    [
+        ("5.4.0-1-amd64", {"always": "a"}),
+        ("5.6", {"always": "a", "bound": "b (Linux from 5.5 before 5.7)"}),
+        ("5.6.19-050619-generic", {"always": "a", "bound": "b (Linux from 5.5 before 5.7)"}),
+        ("5.7.0", {"always": "a"}),
+        ("5.10.0-37-cloud-amd64", {"always": "a", "new": "n (Linux from 5.10)"}),
+        ("6.1.0-49-amd64", {"always": "a", "new": "n (Linux from 5.10)"}),
+        (None, {"always": "a", "bound": "b (Linux from 5.5 before 5.7)", "new": "n (Linux from 5.10)"}),
+    ],
+)
+def test_a_fault_may_be_bound_to_a_range_of_kernels(release, found):
+    sample = {
+        "known_faults": {
+            "always": "a",
+            "bound": {"fault": "b", "from": "5.5", "before": "5.7"},
+            "new": {"fault": "n", "from": "5.10"},
+        }
+    }
+    assert expectation.known_faults(sample, release) == found
+
+
+@pytest.mark.parametrize(
     ("reference", "same"),
     [
         ("8bee206", True),
