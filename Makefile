@@ -102,7 +102,7 @@ lab-revert: $(venv) ## go back to the state kept under LABEL
 
 # ---- Tests of this repository ----------------------------------------------------------------------------------
 pytest = .venv/bin/python -m pytest --junit-xml=reports/$@/junit.xml --html=reports/$@/report.html --self-contained-html
-shell-files = $$(git ls-files ':!*.j2' | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
+shell-files = $$(git ls-files ':!*.j2' ':!*.py' | xargs grep -lE '^\#!.*\b(ba)?sh\b' --)
 c-files = $$(git ls-files 'samples/*.c')
 c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
