@@ -19,6 +19,7 @@ JUDGED = Path(__file__).with_name("judged.yml")
 README = CATALOG.with_name("README.md")
 
 HEAD = """\
+---
 # On which kernels each program was judged, and the results of its cases: written by tests/verify/record.py
 # from the JUnit reports of verifications.
 """
