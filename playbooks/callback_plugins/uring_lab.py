@@ -135,7 +135,8 @@ def failure_text(result: dict) -> str:
         lines = [line for line in printed.splitlines() if line not in text][-LAST_LINES:]
         command = result.get("cmd", "")
         command = " ".join(map(str, command)) if isinstance(command, list) else command
-        if text == "non-zero return code":
+        # Ansible words it differently from release to release; a module says what the command printed.
+        if result["rc"] and "cmd" in result and text not in printed:
             text = f"exit status {result['rc']}" + (f" of: {command}" if command else "")
         text = "\n".join([text, *lines])
     return text

@@ -53,6 +53,7 @@ class CallbackModule(CallbackBase):
         self._steps = {}
         self._roles = []
         self._began = {}
+        self._failed_items = {}
         self._reports = {}
 
     def v2_playbook_on_play_start(self, play):
@@ -77,11 +78,16 @@ class CallbackModule(CallbackBase):
         """Record a skipped task; a step with only such tasks is skipped."""
         self._add(result, "skipped")
 
+    def v2_runner_item_on_failed(self, result):
+        """Remember the reason of a loop's first failed item."""
+        host, task, values = _parts(result)
+        self._failed_items.setdefault((task._uuid, host.get_name()), _reason(values))
+
     def v2_runner_on_failed(self, result, ignore_errors=False):
         """Record a failure and its reason."""
-        self._add(
-            result, "ok" if ignore_errors else "failed", None if ignore_errors else _reason(_parts(result)[2])
-        )
+        host, task, values = _parts(result)
+        reason = self._failed_items.pop((task._uuid, host.get_name()), None) or _reason(values)
+        self._add(result, "ok" if ignore_errors else "failed", None if ignore_errors else reason)
 
     def v2_runner_on_unreachable(self, result):
         """Record that the host could not be reached."""
@@ -159,11 +165,11 @@ class CallbackModule(CallbackBase):
 
 
 def _reason(values):
-    """Return why a task failed, in one line: a loop's first failed item, a command's last line."""
-    failed = [item for item in values.get("results", []) if item.get("failed")]
-    values = failed[0] if failed else values
+    """Return why a task failed, in one line: of a command its exit status and last line."""
     reason = " ".join(str(values.get("msg") or values.get("censored") or "failed without a message").split())
-    if reason == "non-zero return code":
-        printed = (values.get("stderr") or values.get("stdout") or "").strip().splitlines()
-        reason = f"exit status {values['rc']}" + (f": {printed[-1].strip()}" if printed else "")
+    printed = (values.get("stderr") or values.get("stdout") or "").strip()
+    # Ansible's own words for it differ from release to release; a module's are what the command has printed.
+    if values.get("rc") and "cmd" in values and reason not in printed:
+        last = printed.splitlines()[-1:]
+        reason = ": ".join([f"exit status {values['rc']}", *(line.strip() for line in last)])
     return reason
