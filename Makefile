@@ -111,9 +111,9 @@ test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 
 	@lab/system-packages vm container
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
-test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, in an emulated machine (an hour)
+test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and more trial boots (over an hour)
 	@lab/system-packages vm
-	$(pytest) tests/e2e/test_kernels_real.py
+	$(pytest) tests/e2e/test_kernels_owner.py tests/e2e/test_kernels_real.py
 test-unit: lint ## lint and the unit tests (a minute)
 	$(pytest) tests/unit
 lint: $(venv) ## every linter, on every file that git knows
