@@ -179,9 +179,7 @@ def main():
                 os.replace(file, file + ".damaged")
             return empty()
 
-    record = read(
-        path, lambda: ledger.load(path, params["step"]), lambda: ledger.load("/nonexistent", params["step"])
-    )
+    record = read(path, lambda: ledger.load(path, params["step"]), lambda: ledger.empty(params["step"]))
     manifest = params["content"] or {}
     if params["manifest"] and params["content"] is None:
         file = params["manifest"]
@@ -198,7 +196,7 @@ def main():
         record["packages"].pop(name, None)
     enter(record, params["record"])
     if params["state"] == "absent":
-        record.update((kind, make()) for kind, make in ledger.KINDS.items())
+        record = ledger.empty(params["step"])
     if before != record and not module.check_mode:
         ledger.save(path, record)
     if params["content"] is not None and not module.check_mode:

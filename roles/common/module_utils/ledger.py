@@ -45,8 +45,7 @@ def load(path, step):
         LedgerError: the file is empty, cut off, of another step or of a later format.
 
     """
-    record = {"format": FORMAT, "step": step}
-    record.update((kind, make()) for kind, make in KINDS.items())
+    record = empty(step)
     data = read_json(path)
     if data is None:
         return record
@@ -59,6 +58,11 @@ def load(path, step):
             % (path, record["format"], FORMAT)
         )
     return record
+
+
+def empty(step):
+    """Return the record of a step to which nothing belongs."""
+    return dict({kind: make() for kind, make in KINDS.items()}, format=FORMAT, step=step)
 
 
 def read_json(path, keys=()):

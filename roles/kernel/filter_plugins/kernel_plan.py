@@ -154,17 +154,18 @@ def kernel_manifest(state, plan, debs, build):
     }
 
 
-def kernel_record(state):
+def kernel_record(state, files):
     """Return what is recorded before GRUB is told of anything: the owner's state, to come back with rollback.
 
     Args:
         state: what the module kernel_state returned.
+        files: the paths of those that tell GRUB to boot the saved entry.
 
     """
     fallback = state["fallback"]
     is_owners = fallback["mark"] == "auto" and fallback["package"] not in state["record"]["packages"]
     return {
-        "files": ["/etc/default/grub.d/zz-uring-lab.cfg", "/etc/grub.d/06_uring_lab"],
+        "files": files,
         "grub": {"previous": state["running"], "saved_entry": state["saved_entry"]},
         "marks": {fallback["package"]: "auto"} if is_owners else {},
     }

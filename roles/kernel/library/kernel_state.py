@@ -196,7 +196,7 @@ def records(module, path):
 
     manifest = read_record(lambda: ledger.read_json(path), {}) or {}
     own = os.path.join(ledger.DIRECTORY, "kernel.json")
-    record = read_record(lambda: ledger.load(own, "kernel"), ledger.load("/nonexistent", "kernel"))
+    record = read_record(lambda: ledger.load(own, "kernel"), ledger.empty("kernel"))
     from_manifest = inherited(manifest) if manifest and not os.path.exists(own) else {}
     record.update(from_manifest)
     return {"manifest": manifest, "record": record, "inherited": from_manifest, "damaged": damaged}
@@ -210,7 +210,6 @@ def inherited(manifest):
     return {
         "packages": {name: {"purpose": "lab", "automatic": False} for name in added},
         "holds": sorted({name for each in proved for name in each["packages"]}),
-        "files": [OWN_SETTINGS, "/etc/grub.d/06_uring_lab"],
         "grub": {"previous": manifest["previous"], "saved_entry": ""},
     }
 

@@ -5,6 +5,7 @@ made.
 """
 
 import difflib
+import functools
 from pathlib import Path
 
 import yaml
@@ -44,6 +45,7 @@ def specification(role):
     return yaml.safe_load(file.read_text())["argument_specs"]["main"]
 
 
+@functools.cache
 def options():
     """Return the specification of each role variable, by name."""
     return {name: option for role in ROLES for name, option in specification(role)["options"].items()}

@@ -204,8 +204,10 @@ def test_the_kernel_to_go_back_to_is_the_first_one_that_was_there():
 )
 def test_the_mark_of_the_fallback_kernel_is_recorded_where_it_was_the_owners(fallback, ours, marks):
     record = {**SOUND["record"], "packages": ours}
-    found = kernel_record({**SOUND, "fallback": fallback, "record": record, "saved_entry": "owners"})
+    state = {**SOUND, "fallback": fallback, "record": record, "saved_entry": "owners"}
+    found = kernel_record(state, ["/etc/grub.d/x"])
     assert found["marks"] == marks
+    assert found["files"] == ["/etc/grub.d/x"]
     assert found["grub"] == {"previous": RUNNING, "saved_entry": "owners"}
 
 
