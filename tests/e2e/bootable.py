@@ -2,10 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.e2e.support import playbook
+from tests.e2e.support import ROOT, playbook, playbook_command
 from tests.mirror import kernels, server
 from tests.mirror.archive import Mirror
 from tests.mirror.minimal_debs import base
@@ -71,3 +75,24 @@ def archive(directory: Path, headers: bool = True) -> Iterator[Archive]:
     root.mkdir()
     with server.serve(root) as running:
         yield Archive(directory, running, headers)
+
+
+def killed(
+    host, variables: str, reached: Callable[[], object], environment: dict[str, str] | None = None
+) -> None:
+    """Run the kernel step on a host and kill its controller as soon as something is reached."""
+    run = subprocess.Popen(
+        playbook_command(host, "kernel", "-e", variables),
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while not reached():
+            assert run.poll() is None, "it ended before that"
+            time.sleep(0.5)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()

@@ -6,6 +6,7 @@ from lab import accelerator, console, machine
 from tests.e2e import bootable
 from tests.e2e.support import Host
 from tests.e2e.watchdog import Watchdog
+from tests.mirror import kernels
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,3 +72,15 @@ def archive(tmp_path_factory):
     """Serve an archive that a module fills with kernels, without headers to save time."""
     with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Return the role's variables for a directory of debs of one's own, with a kernel that boots."""
+    directory = tmp_path_factory.mktemp("own")
+    kernels.build(directory, "6.10", headers=False)
+    return {
+        "kernel_source": "debs",
+        "kernel_debs_folder": str(directory),
+        "kernel_confirm_timeout": bootable.CONFIRM,
+    }

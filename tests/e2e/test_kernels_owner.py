@@ -5,33 +5,16 @@ Its kernel is Debian's under a mainline name, from a folder of one's own (tests/
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import time
 
 import pytest
 
 from tests.e2e import bootable
-from tests.e2e.support import ROOT, playbook, playbook_command
-from tests.mirror import kernels
+from tests.e2e.support import playbook
 
 pytestmark = pytest.mark.vm
 
 RELEASE = "6.10.0-061000-generic"
 OWNERS = "an-entry-of-the-owners"
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """Lead the role to a folder of debs of one's own."""
-    folder = tmp_path_factory.mktemp("own")
-    kernels.build(folder, "6.10", headers=False)
-    return {
-        "kernel_source": "debs",
-        "kernel_debs_folder": str(folder),
-        "kernel_confirm_timeout": bootable.CONFIRM,
-    }
 
 
 def step(vm, variables, **others):
@@ -131,30 +114,11 @@ def test_a_trial_that_cannot_be_armed_leaves_nothing(vm, before, own):
     nothing_is_left_of_a_trial(vm)
 
 
-def killed_once_it_is_armed(vm, variables):
-    """Run the kernel step and kill the controller when the trial is armed and the host still up."""
-    run = subprocess.Popen(
-        playbook_command(vm, "kernel", "-e", json.dumps(variables)),
-        cwd=ROOT,
-        env=os.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        armed = "sudo grub-editenv /boot/grub/grubenv list | grep next_entry=g || true"
-        while not vm.run(armed, check=False):
-            assert run.poll() is None, "it ended without a trial"
-            time.sleep(0.5)
-    finally:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-
-
 @pytest.mark.kernels
 def test_a_run_that_asks_for_something_else_calls_off_a_trial_first(vm, release, before, own):
     """Otherwise its timer would reboot the host in the middle of dpkg."""
-    killed_once_it_is_armed(vm, own)
+    armed = "sudo grub-editenv /boot/grub/grubenv list | grep next_entry=g || true"
+    bootable.killed(vm, json.dumps(own), lambda: vm.run(armed, check=False))
     code, output = playbook(vm, "release_upgrade")
     assert code == 0, output
     nothing_is_left_of_a_trial(vm)

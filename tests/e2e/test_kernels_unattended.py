@@ -5,16 +5,12 @@ build on one another: two switches in a row, and a kernel that fails on top of t
 """
 
 import json
-import os
-import signal
-import subprocess
 import time
 
 import pytest
 
 from tests.e2e import bootable
-from tests.e2e.support import ROOT, playbook, playbook_command
-from tests.mirror import kernels
+from tests.e2e.support import playbook
 
 pytestmark = pytest.mark.vm
 
@@ -28,21 +24,11 @@ def killed_while_it_boots(vm, variables, environment=None):
     """
     console = vm.directory / "console.log"
     before, start = vm.run("cat /proc/sys/kernel/random/boot_id"), console.stat().st_size
-    run = subprocess.Popen(
-        playbook_command(vm, "kernel", "-e", variables),
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        while b"reboot: Restarting system" not in console.read_bytes()[start:]:
-            assert run.poll() is None, "it ended without a reboot"
-            time.sleep(1)
-    finally:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+
+    def goes_down():
+        return b"reboot: Restarting system" in console.read_bytes()[start:]
+
+    bootable.killed(vm, variables, goes_down, environment)
     return before
 
 
@@ -77,26 +63,12 @@ def test_a_kernel_that_nobody_confirms_gives_way_and_the_next_run_says_so_and_go
     assert vm.run("uname -r").strip() == good
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """Lead the role to a folder of debs of one's own."""
-    folder = tmp_path_factory.mktemp("own")
-    kernels.build(folder, "6.10", headers=False)
-    return json.dumps(
-        {
-            "kernel_source": "debs",
-            "kernel_debs_folder": str(folder),
-            "kernel_confirm_timeout": bootable.CONFIRM,
-        }
-    )
-
-
 def test_a_trial_whose_controller_died_is_confirmed_by_the_next_run_in_time(vm, release, own):
     """The other end of the same accident: the kernel is up, its time is not over, no other boot is needed."""
-    before = killed_while_it_boots(vm, own)
+    before = killed_while_it_boots(vm, json.dumps(own))
     wait_for(vm, "6.10.0-061000-generic", before)
     boot = vm.run("cat /proc/sys/kernel/random/boot_id")
-    code, output = playbook(vm, "kernel", "-e", own)
+    code, output = playbook(vm, "kernel", "-e", json.dumps(own))
     assert code == 0, output
     assert "6.10.0-061000-generic: booted on trial, proved" in " ".join(output.split())
     assert vm.run("cat /proc/sys/kernel/random/boot_id") == boot
@@ -116,7 +88,7 @@ def test_a_kernel_that_panics_at_once_leaves_the_one_of_an_earlier_run_in_its_pl
     assert vm.run("uname -r").strip() == proved
     assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json")) == json.loads(manifest)
     assert vm.run(f"ls /boot/*{failing} 2>/dev/null || true") == ""
-    code, output = playbook(vm, "kernel", "-e", own)
+    code, output = playbook(vm, "kernel", "-e", json.dumps(own))
     assert code == 0, output
     assert "proved and default already" in output
     assert "changed=0" in output
