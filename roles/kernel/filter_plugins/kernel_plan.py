@@ -1,6 +1,5 @@
 """What the kernel step does on a host, what it remembers of it, and what it says."""
 
-import os
 import re
 
 DOCUMENTATION = """
@@ -212,34 +211,6 @@ def kernel_rolled_back(removed, back, running):
     return report + (f"; left: {'; '.join(left)}" if left else "")
 
 
-def kernel_paths(debs, directory, headers=True):
-    """Return the paths of the copies of the debs on the host, with or without those of the headers."""
-    chosen = [deb for deb in debs["debs"] if headers or not deb["package"].startswith("linux-headers-")]
-    return [os.path.join(directory, "debs", os.path.basename(deb["path"])) for deb in chosen]
-
-
-def kernel_images(text, package):
-    """Return the image and modules packages that a package stands for.
-
-    Args:
-        text: what ``apt-cache depends --important PACKAGE`` has printed.
-        package: the package, an image itself or a metapackage.
-
-    """
-    names = [package] + [line.split()[-1].lstrip("|") for line in text.splitlines() if "Depends: " in line]
-    versioned = re.compile(r"linux-(?:image|modules)(?:-[a-z]+)*-[0-9]\S*")
-    return list(dict.fromkeys(name for name in names if versioned.fullmatch(name)))
-
-
-def kernel_cache(build):
-    """Return the directory on the controller where the debs of a mainline build are kept.
-
-    Two builds of one version differ by their stamp.
-    """
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME", "/root"), ".cache")
-    return os.path.join(home, "uring-lab/mainline", build["directory"], build["stamp"])
-
-
 def _confirm_seconds(state):
     return max(CONFIRM_SECONDS, BOOTS * int(state["boot_seconds"]))
 
@@ -303,10 +274,7 @@ class FilterModule:
     def filters(self):
         """Return the filters of this file."""
         return {
-            "kernel_cache": kernel_cache,
-            "kernel_images": kernel_images,
             "kernel_manifest": kernel_manifest,
-            "kernel_paths": kernel_paths,
             "kernel_plan": kernel_plan,
             "kernel_record": kernel_record,
             "kernel_rollback": kernel_rollback,

@@ -116,33 +116,6 @@ def kernel_preconditions(state, parameters, plan, debs, build):
     return [row for row in failing if row["name"] not in parameters["accept_risks"]]
 
 
-def kernel_simulation(result, bare, debs):
-    """Return what apt's simulation says of an installation.
-
-    Args:
-        result: what the module lab_packages returned for the debs in check mode.
-        bare: the same without the headers, or the result of a task that was skipped.
-        debs: what the module kernel_debs returned.
-
-    Returns:
-        A dict: ``debs``, those to be installed, without headers where they alone cannot be; ``lacks``, what
-        these ask for; ``problems``, each with ``name`` and ``says``.
-
-    """
-    if _installs(result):
-        return {"debs": debs, "lacks": "", "problems": []}
-    if _installs(bare):
-        rest = [deb for deb in debs["debs"] if not deb["package"].startswith("linux-headers-")]
-        lacks = re.findall(r"Depends: (.*?) but", result.get("msg", ""))
-        return {"debs": {**debs, "debs": rest}, "lacks": ", ".join(dict.fromkeys(lacks)), "problems": []}
-    says = result.get("msg") or f"apt would remove {', '.join(result['removed'])} for it"
-    return {"debs": debs, "lacks": "", "problems": [{"name": "dependencies", "says": f"{says}."}]}
-
-
-def _installs(result):
-    return "removed" in result and not result["removed"] and not result.get("failed", False)
-
-
 def _failing(state, parameters, debs, build, installed):
     """Return the preconditions that fail, accepted risks included."""
     source = parameters["source"]
@@ -223,5 +196,4 @@ class FilterModule:
         """Return the filters of this file."""
         return {
             "kernel_preconditions": kernel_preconditions,
-            "kernel_simulation": kernel_simulation,
         }

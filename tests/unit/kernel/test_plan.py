@@ -9,8 +9,8 @@ from tests.unit.kernel.hosts import PARAMETERS, RUNNING, SOUND
 
 sys.path.insert(0, str(ROOT / "roles/kernel/filter_plugins"))
 
+from kernel_install import kernel_images
 from kernel_plan import (
-    kernel_images,
     kernel_manifest,
     kernel_plan,
     kernel_record,

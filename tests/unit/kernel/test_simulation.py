@@ -8,7 +8,7 @@ from tests.unit.ansible_play import ROOT
 
 sys.path.insert(0, str(ROOT / "roles/kernel/filter_plugins"))
 
-from kernel_preconditions import kernel_simulation
+from kernel_install import kernel_simulation
 
 DEBS = {"release": "5.6", "debs": [{"package": "linux-image-5.6"}, {"package": "linux-headers-5.6"}]}
 GOOD = {"removed": []}
