@@ -9,7 +9,7 @@ description:
     says was installed after it. So nothing that the owner installs meanwhile is ever taken for ours.
   - Packages for a build are marked as automatically installed. One that the owner has since asked for
     (C(apt-get install), C(apt-mark manual)) or holds is the owner's, and one that a package of the owner's
-    needs stays for it.
+    needs stays for it. One whose hold is recorded is held by us.
 options:
   step:
     description: The step whose ledger it is.
@@ -79,6 +79,8 @@ APT_GET = [
     "--option=APT::Get::AutomaticRemove=false",
     "--no-install-recommends",
 ]
+# Those that the owner holds have been sorted out by then; a hold that is recorded is ours.
+PURGE = [*APT_GET, "--allow-change-held-packages", "purge"]
 
 
 class Packages:
@@ -195,7 +197,7 @@ class Packages:
         for name, entry in ours.items():
             if name not in present:
                 continue
-            if name in held:
+            if name in held and name not in self.record["holds"]:
                 left[name] = "held by the owner"
             elif entry["automatic"] and name in manual:
                 left[name] = "asked for by the owner"
@@ -205,13 +207,14 @@ class Packages:
         if self.module.check_mode:
             return {"changed": bool(go), "removed": sorted(go), "left": left, "stdout": out}
         if go:
-            status, out, err = self.run([*APT_GET, "purge", *sorted(go)])
+            status, out, err = self.run([*PURGE, *sorted(go)])
             if status:
                 self.module.fail_json(
                     msg="apt could not remove %s: %s" % (" ".join(sorted(go)), problem(err, out))
                 )
         for name in ours:
             self.record["packages"].pop(name, None)
+        self.record["holds"] = [name for name in self.record["holds"] if name not in go]
         if purpose == "lab" and only is None:
             self.record["replaced"] = {}
         self.save()
@@ -221,7 +224,7 @@ class Packages:
         """Return those of the packages that apt can remove without touching another, and its simulation."""
         out = ""
         while go:
-            status, out, err = self.run([*APT_GET, "--simulate", "purge", *sorted(go)])
+            status, out, err = self.run([*PURGE, "--simulate", *sorted(go)])
             would = apt_account.simulated(out)
             foreign = set(would["removed"]) - go
             if status or would["new"]:
