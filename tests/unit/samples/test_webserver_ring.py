@@ -56,17 +56,19 @@ def directory(tmp_path_factory):
     return directory
 
 
+@contextlib.contextmanager
 def serve(directory, mode, *edit):
     """Serve in one of the modes, with a further edit."""
     edit_of_mode, options = MODES[mode]
-    return serving(directory, executable=program(NAME, *edit_of_mode, *edit), options=options)
+    with serving(directory, executable=program(NAME, *edit_of_mode, *edit), options=options) as server:
+        server.get("/missing")  # its ring is open by then; an existing file would stay open for a second
+        server.idle_descriptors = server.descriptors()
+        yield server
 
 
 @pytest.fixture(scope="module", params=MODES)
 def running(request, directory):
     with serve(directory, request.param) as server:
-        server.get("/missing")  # an existing file would stay open for a second
-        server.idle_descriptors = server.descriptors()
         yield server
 
 
