@@ -16,6 +16,9 @@ TEXTS = sorted(
     if path.suffix in {".yml", ".j2", ".cfg", ".sh"}
 )
 
+PAGES = sorted(ROOT / page for page in ("README.md", "samples/README.md", "bench/README.md"))
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
 FORBIDDEN = {
     r"\bhttp://": "downloads are over https, or by apt, which verifies them",
     r"validate_certs: *(false|no)": "certificates are checked",
@@ -43,6 +46,13 @@ def test_defaults_and_documentation_of_a_role_agree(role):
     defaults = yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
     documented = {name: option["default"] for name, option in options(role).items()}
     assert defaults == documented
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_links_to_exists(page):
+    links = re.findall(r"\]\(([^)#\s]+)\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("role", ROLES)
