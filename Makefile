@@ -106,7 +106,7 @@ shell-files = $$(git ls-files ':!*.j2' ':!*.py' | xargs grep -lE '^\#!.*\b(ba)?s
 c-files = $$(git ls-files 'samples/*.c')
 c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
-.PHONY: test test-kernels test-unit lint
+.PHONY: test test-kernels test-blog test-unit lint
 test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 minutes)
 	@lab/system-packages vm container
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
@@ -114,6 +114,9 @@ test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 
 test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and more trial boots (over an hour)
 	@lab/system-packages vm
 	$(pytest) tests/e2e/test_kernels_owner.py tests/e2e/test_kernels_real.py
+test-blog: $(venv) ## the profile blog-2020, whole, on a real Linux 5.6 (tests/e2e/test_blog.py says what it needs)
+	@lab/system-packages vm
+	$(pytest) tests/e2e/test_blog.py
 test-unit: lint ## lint and the unit tests (a minute)
 	$(pytest) tests/unit
 lint: $(venv) ## every linter, on every file that git knows

@@ -12,7 +12,7 @@ from cli.run import ROOT
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {
     *("provision", "verify", "rollback", "report", "kernels"),
-    *("test", "test-kernels", "test-unit", "lint", "docs", "lock", "help"),
+    *("test", "test-kernels", "test-blog", "test-unit", "lint", "docs", "lock", "help"),
     "bench-samples",
     *("lab-up", "lab-ssh", "lab-console", "lab-list", "lab-down", "lab-snapshot", "lab-revert"),
 }
