@@ -1,6 +1,7 @@
 """Our four cats print the content of all kinds of files, and report errors."""
 
 import os
+import select
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,19 @@ def test_pipe_is_read_to_its_end(name):
     data = binary(300_000)
     done = subprocess.run([program(name), "/dev/stdin"], input=data, capture_output=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, data)
+
+
+def test_a_line_from_an_open_pipe_is_printed_at_once(name):
+    """Not only with the next lines: whoever watches a log reads each one when it is written."""
+    command = [program(name), "/dev/stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        for line in (b"first\n", b"second\n"):
+            process.stdin.write(line)
+            assert select.select([process.stdout], [], [], 5)[0], f"{line!r} was held back for 5 s"
+            assert process.stdout.read(100) == line
+        process.stdin.close()
+        assert process.stdout.read(100) == b""
+    assert process.returncode == 0
 
 
 def test_full_disk_is_reported(name, tmp_path):
