@@ -70,6 +70,8 @@ static struct ring make_ring(void)
     struct io_uring_params p; /* in: options, none here; out: sizes, and offsets within the mappings */
     memset(&p, 0, sizeof(p));
     int fd = io_uring_setup(1, &p);
+    if (fd < 0 && errno == ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_setup: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (fd < 0)
         err(EXIT_FAILURE, "io_uring_setup");
 

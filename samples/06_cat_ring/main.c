@@ -202,6 +202,8 @@ int main(int argc, char *argv[])
     for (unsigned i = 0; i < DEPTH; i++)
         cat.blocks[i].memory = memory[i];
     int made = io_uring_queue_init(DEPTH, &cat.ring, 0);
+    if (made == -ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_queue_init: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (made < 0)
         fail(made, "io_uring_queue_init");
 
