@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -60,15 +61,30 @@ static bool print_file(int file)
     }
 }
 
+/* A file that is appended to itself would never end; an empty one is harmless. */
+static bool is_output(int file, const struct stat *output)
+{
+    struct stat input;
+    return fstat(file, &input) == 0 && S_ISREG(input.st_mode) && input.st_size > 0 &&
+           input.st_dev == output->st_dev && input.st_ino == output->st_ino;
+}
+
 int main(int argc, char *argv[])
 {
     if (argc < 2)
         errx(EXIT_FAILURE, "usage: %s FILE...", argv[0]);
 
+    struct stat output; /* checked first: if standard output is closed, a file would get its descriptor */
+    if (fstat(STDOUT_FILENO, &output) != 0)
+        err(EXIT_FAILURE, "standard output");
+
     int status = EXIT_SUCCESS;
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
-        if (file < 0 || !print_file(file)) {
+        if (file >= 0 && is_output(file, &output)) {
+            warnx("%s: input file is output file", argv[i]);
+            status = EXIT_FAILURE;
+        } else if (file < 0 || !print_file(file)) {
             warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }

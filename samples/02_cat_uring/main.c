@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ static struct ring make_ring(void)
     struct io_uring_params p; /* in: options, none here; out: sizes, and offsets within the mappings */
     memset(&p, 0, sizeof(p));
     int fd = io_uring_setup(1, &p);
+    if (fd < 0 && errno == ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_setup: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (fd < 0)
         err(EXIT_FAILURE, "io_uring_setup");
 
@@ -177,16 +180,31 @@ static bool print_file(struct ring *ring, int file)
     }
 }
 
+/* A file that is appended to itself would never end; an empty one is harmless. */
+static bool is_output(int file, const struct stat *output)
+{
+    struct stat input;
+    return fstat(file, &input) == 0 && S_ISREG(input.st_mode) && input.st_size > 0 &&
+           input.st_dev == output->st_dev && input.st_ino == output->st_ino;
+}
+
 int main(int argc, char *argv[])
 {
     if (argc < 2)
         errx(EXIT_FAILURE, "usage: %s FILE...", argv[0]);
 
+    struct stat output; /* checked first: if standard output is closed, the ring would get its descriptor */
+    if (fstat(STDOUT_FILENO, &output) != 0)
+        err(EXIT_FAILURE, "standard output");
+
     struct ring ring = make_ring();
     int status = EXIT_SUCCESS;
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
-        if (file < 0 || !print_file(&ring, file)) {
+        if (file >= 0 && is_output(file, &output)) {
+            warnx("%s: input file is output file", argv[i]);
+            status = EXIT_FAILURE;
+        } else if (file < 0 || !print_file(&ring, file)) {
             warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }

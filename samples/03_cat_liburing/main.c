@@ -15,6 +15,7 @@
 #include <liburing.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -96,20 +97,37 @@ static bool print_file(struct io_uring *ring, int file)
     }
 }
 
+/* A file that is appended to itself would never end; an empty one is harmless. */
+static bool is_output(int file, const struct stat *output)
+{
+    struct stat input;
+    return fstat(file, &input) == 0 && S_ISREG(input.st_mode) && input.st_size > 0 &&
+           input.st_dev == output->st_dev && input.st_ino == output->st_ino;
+}
+
 int main(int argc, char *argv[])
 {
     if (argc < 2)
         errx(EXIT_FAILURE, "usage: %s FILE...", argv[0]);
 
+    struct stat output; /* checked first: if standard output is closed, the ring would get its descriptor */
+    if (fstat(STDOUT_FILENO, &output) != 0)
+        err(EXIT_FAILURE, "standard output");
+
     struct io_uring ring;
     int made = io_uring_queue_init(1, &ring, 0);
+    if (made == -ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_queue_init: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (made < 0)
         fail(made, "io_uring_queue_init");
 
     int status = EXIT_SUCCESS;
     for (int i = 1; i < argc; i++) {
         int file = open(argv[i], O_RDONLY | O_CLOEXEC);
-        if (file < 0 || !print_file(&ring, file)) {
+        if (file >= 0 && is_output(file, &output)) {
+            warnx("%s: input file is output file", argv[i]);
+            status = EXIT_FAILURE;
+        } else if (file < 0 || !print_file(&ring, file)) {
             warn("%s", argv[i]); /* go on with the other files */
             status = EXIT_FAILURE;
         }

@@ -168,6 +168,8 @@ int main(int argc, char *argv[])
     }
 
     int made = io_uring_queue_init(DEPTH, &copy.ring, 0);
+    if (made == -ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_queue_init: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (made < 0)
         fail(made, "io_uring_queue_init");
     open_files(&copy);

@@ -336,6 +336,8 @@ int main(int argc, char *argv[])
         err(EXIT_FAILURE, "public");
     struct io_uring_params params = {0};
     int made = io_uring_queue_init_params(RING_ENTRIES, &ring, &params);
+    if (made == -ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (made < 0)
         fail(made, "io_uring_queue_init_params");
     has_fast_poll = params.features & IORING_FEAT_FAST_POLL;

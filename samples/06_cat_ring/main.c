@@ -36,6 +36,7 @@ struct block {
     size_t filled;  /* bytes read so far */
     size_t written; /* bytes written so far */
     bool in_flight; /* a request reads or writes it */
+    bool alone;     /* beyond the stated size: no block is behind it */
     bool last;      /* its read has reached the end of the file or failed */
     int error;      /* of the failed read, negative */
     char *memory;
@@ -63,10 +64,13 @@ static bool is_transient(int error)
     return error == -EINTR || error == -EAGAIN;
 }
 
-/* Whether the block is read completely: it is full, or the last one. */
+/*
+ * Whether the block is read completely: it is full, or the last one. A block without others behind it need
+ * not be full: whoever reads the output should not have to wait until a pipe has had 128 KiB.
+ */
 static bool is_read(const struct cat *cat, const struct block *block)
 {
-    return block->last || block->filled == cat->block_bytes;
+    return block->last || block->filled == cat->block_bytes || (block->alone && block->filled > 0);
 }
 
 /* Queues the next request of a block: read or write its rest. */
@@ -124,7 +128,8 @@ static void take_completions(struct cat *cat, int file)
 /*
  * Prints a file; returns 0 or a negative error number. The size from fstat() only limits the reading ahead:
  * it is 0 for files in /proc, devices and pipes, too large for files in /sys, and any file may grow or shrink
- * in the meantime. Beyond it, one block at a time is read until the kernel reports the end of the file.
+ * in the meantime. Beyond it, one block at a time is read and written, until the kernel reports the end of
+ * the file.
  */
 static int print_file(struct cat *cat, int file, off_t stated)
 {
@@ -139,6 +144,8 @@ static int print_file(struct cat *cat, int file, off_t stated)
                 queue(cat, front, file);
             } else if (!front->last) {
                 cat->front++;
+                if (front->alone) /* it need not be full: the next one starts where it ends */
+                    next = front->offset + (off_t)front->filled;
                 continue;
             } else {
                 break;
@@ -146,7 +153,7 @@ static int print_file(struct cat *cat, int file, off_t stated)
         }
         for (; cat->end - cat->front < DEPTH && (next < stated || cat->end == cat->front); cat->end++) {
             struct block *block = &cat->blocks[cat->end % DEPTH];
-            *block = (struct block){.offset = next, .memory = block->memory};
+            *block = (struct block){.offset = next, .alone = next >= stated, .memory = block->memory};
             queue(cat, block, file);
             next += (off_t)cat->block_bytes;
         }
@@ -195,6 +202,8 @@ int main(int argc, char *argv[])
     for (unsigned i = 0; i < DEPTH; i++)
         cat.blocks[i].memory = memory[i];
     int made = io_uring_queue_init(DEPTH, &cat.ring, 0);
+    if (made == -ENOMEM) /* many kernels count the rings of a user as locked memory */
+        errx(EXIT_FAILURE, "io_uring_queue_init: too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)");
     if (made < 0)
         fail(made, "io_uring_queue_init");
 

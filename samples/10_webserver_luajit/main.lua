@@ -93,7 +93,11 @@ end
 
 local function make_ring()
     local p = ffi.new("struct parameters")
-    ring = check(setup(425, ENTRIES, p), "io_uring_setup")
+    ring = setup(425, ENTRIES, p)
+    if ring < 0 and ffi.errno() == ENOMEM then -- many kernels count the rings of a user as locked memory
+        die("io_uring_setup", "too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)")
+    end
+    ring = check(ring, "io_uring_setup")
     if band(p.features, 8) == 0 then -- IORING_FEAT_RW_CUR_POS, of the same version as the newest operations here
         die("io_uring", "it needs Linux 5.6")
     end

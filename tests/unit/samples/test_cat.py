@@ -1,6 +1,8 @@
 """Our four cats print the content of all kinds of files, and report errors."""
 
 import os
+import resource
+import select
 import subprocess
 from pathlib import Path
 
@@ -82,6 +84,44 @@ def test_pipe_is_read_to_its_end(name):
     data = binary(300_000)
     done = subprocess.run([program(name), "/dev/stdin"], input=data, capture_output=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, data)
+
+
+def test_a_line_from_an_open_pipe_is_printed_at_once(name):
+    """Not only with the next lines: whoever watches a log reads each one when it is written."""
+    command = [program(name), "/dev/stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        for line in (b"first\n", b"second\n"):
+            process.stdin.write(line)
+            assert select.select([process.stdout], [], [], 5)[0], f"{line!r} was held back for 5 s"
+            assert process.stdout.read(100) == line
+        process.stdin.close()
+        assert process.stdout.read(100) == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["ab", "r+b"])
+def test_an_input_that_is_the_output_is_refused_and_the_others_are_printed(name, mode, tmp_path):
+    """It would grow without end; RLIMIT_FSIZE keeps that from filling the disk here."""
+    file, empty, other = tmp_path / "file", tmp_path / "empty", tmp_path / "other"
+    file.write_bytes(binary(300_000))
+    empty.touch()
+    other.write_bytes(b"other")
+    limit = 10 * 1024**2
+    with file.open(mode) as stream:
+        stream.seek(0, os.SEEK_END)
+        limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+        done = cat(name, file, empty, other, stdout=stream, **limited)
+    assert (done.returncode, done.stderr) == (1, f"program: {file}: input file is output file\n".encode())
+    assert file.read_bytes() == binary(300_000) + b"other"
+
+
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_closed_output_is_an_error(name, content, tmp_path):
+    """The first descriptor that the program opens must not take its place."""
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    done = cat(name, file, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (1, b"program: standard output: Bad file descriptor\n")
 
 
 def test_full_disk_is_reported(name, tmp_path):

@@ -1,4 +1,4 @@
-"""Traces our samples: all data goes through io_uring, and none through plain system calls."""
+"""Traces our samples: all data goes through io_uring, and a ring that the kernel refuses is explained."""
 
 import re
 import shutil
@@ -31,12 +31,17 @@ CPS = [sample["name"] for sample in OURS if sample["contract"] == "cp"]
 SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver"]
 
 
+def need_strace() -> None:
+    """Skip the calling test if there is no strace."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace: install strace")
+
+
 class Trace:
     """A program under strace, which records only the system calls of interest."""
 
     def __init__(self, directory: Path, *arguments: Path | str, **options) -> None:
-        if not shutil.which("strace"):
-            pytest.skip("no strace: install strace")
+        need_strace()
         self._path = directory / "trace"
         calls = ",".join((*PLAIN, "io_uring_setup", "io_uring_enter"))
         # -D runs the tracer in the background: our child is the program, and gets our signals.
@@ -117,3 +122,17 @@ def test_a_web_server_accepts_receives_reads_and_sends_only_by_io_uring(name, tm
         trace.process.terminate()
     found = trace.counts(page, "socket")
     assert only_io_uring(found), found
+
+
+@pytest.mark.parametrize("name", [*CATS, *CPS, *SERVERS])
+def test_too_little_locked_memory_is_explained_in_one_line(name, tmp_path, source):
+    """Of ENOMEM nobody would guess a limit. strace injects it, because only some kernels count rings."""
+    need_strace()
+    (tmp_path / "public").mkdir()
+    arguments = ["0"] if name in SERVERS else [source, *[tmp_path / "target"] * (name in CPS)]
+    inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=io_uring_setup:error=ENOMEM"]
+    done = subprocess.run(
+        [*inject, program(name), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"program: .*locked memory.*ulimit -l.*\n", done.stderr), done.stderr

@@ -23,6 +23,7 @@ FASTER = (
     ("SPARSE = 3 * 1024 * MIB", "SPARSE = 200 * MIB"),
     ("TIMEOUT = 15", "TIMEOUT = 2"),
     ("ANSWER_TIMEOUT = 10", "ANSWER_TIMEOUT = 1"),
+    ("STOP_TIMEOUT = 10", "STOP_TIMEOUT = 1"),
     ("REQUESTS = 600", "REQUESTS = 150"),
 )
 
@@ -193,6 +194,8 @@ SERVERS = {
     ("status, data = 416", "status, data = 200"): ["ranges"],
     ('if self.headers.get("If-None-Match") == tag:', "if False:"): ["conditional requests"],
     ('and "Host" not in self.headers', "and False"): ["no host"],
+    ("class Server", "import signal\nsignal.signal(15, signal.SIG_IGN)\nclass Server"): ["SIGTERM"],
+    ("class Server", "import signal\nsignal.signal(15, lambda *_: os._exit(3))\nclass Server"): ["SIGTERM"],
     ("class Server", f"os.system({CRASH.replace('$$', '$PPID')!r})\nclass Server"): ["io_uring denied"],
     ("class Server", "sys.exit(0)\nclass Server"): ["starts", "io_uring denied", "without io_uring"],
 }  # fmt: skip

@@ -7,6 +7,7 @@ crashes the server, it is started again for the next case.
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -44,9 +45,10 @@ HTTP_1_1 = (
 
 PORT = 8000
 
-#: Seconds the server may take to listen, and to answer.
+#: Seconds the server may take to listen, to answer, and to end.
 START_TIMEOUT = 15
 ANSWER_TIMEOUT = 10
+STOP_TIMEOUT = 10
 
 #: Connections held open at once.
 MANY = 200
@@ -138,6 +140,13 @@ class Server:
         while listeners() and time.monotonic() < end:
             time.sleep(0.02)
         return "it ran" if ran else tell_status(status) + quote(errors)
+
+    def terminate(self):
+        """Send SIGTERM; return whether it ended in time with status 0 or by the signal, and how."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
+        return self.status() in (0, -signal.SIGTERM), self.stop()
 
     def status(self):
         """Return the exit status; None while it runs."""
@@ -762,6 +771,19 @@ def no_host(_):
     """HTTP/1.1 requires this header."""
     answer = ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
     return answer.status == 400, str(answer)
+
+
+@case(
+    "SIGTERM", f"it to end within {STOP_TIMEOUT} s, with exit status 0 or by the signal", needs_server=False
+)
+def sigterm(server):
+    """Service managers end a server like this; clients that do nothing must not prevent it."""
+    if server.up():
+        with Client(), Client() as deaf:
+            deaf.send(request("/" + BIG))
+            deaf.receive()
+            return server.terminate()
+    return False, server.stop()
 
 
 @case(

@@ -4,6 +4,7 @@ Prints one line of JSON: {"ok": bool, "found": text}.
 """
 
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -25,7 +26,10 @@ def call(libc, number, *arguments):
     if result < 0:
         error = ctypes.get_errno()
         name = "io_uring_setup" if number == SETUP else "io_uring_enter"
-        raise OSError(error, f"{name}: {os.strerror(error)}")
+        reason = os.strerror(error)
+        if error == errno.ENOMEM:  # many kernels count the rings of a user as locked memory
+            reason = "too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)"
+        raise OSError(error, f"{name}: {reason}")
     return result
 
 

@@ -1,4 +1,5 @@
 /* A minimal program of a user: include the header, link the library, complete one operation. */
+#include <errno.h>
 #include <liburing.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,9 +26,14 @@ int main(void)
 {
     struct io_uring ring;
     struct io_uring_cqe *cqe;
+    int error = io_uring_queue_init(4, &ring, 0);
 
-    if (io_uring_queue_init(4, &ring, 0) < 0)
+    if (error < 0) { /* many kernels count the rings of a user as locked memory */
+        fprintf(stderr, "io_uring_queue_init: %s\n",
+                error == -ENOMEM ? "too little locked memory: raise RLIMIT_MEMLOCK (ulimit -l)"
+                                 : strerror(-error));
         return 2;
+    }
     io_uring_prep_nop(io_uring_get_sqe(&ring));
     if (io_uring_submit(&ring) != 1 || io_uring_wait_cqe(&ring, &cqe) < 0 || cqe->res != 0)
         return 3;
