@@ -63,6 +63,7 @@ def test_a_kernel_that_nobody_confirms_gives_way_and_the_next_run_says_so_and_go
     assert vm.run("uname -r").strip() == good
 
 
+@pytest.mark.kernels
 def test_a_trial_whose_controller_died_is_confirmed_by_the_next_run_in_time(vm, release, own):
     """The other end of the same accident: the kernel is up, its time is not over, no other boot is needed."""
     before = killed_while_it_boots(vm, json.dumps(own))
@@ -76,6 +77,7 @@ def test_a_trial_whose_controller_died_is_confirmed_by_the_next_run_in_time(vm, 
     assert json.loads(vm.run("cat /var/lib/uring-lab/kernel.json"))["previous"] == release
 
 
+@pytest.mark.kernels
 def test_a_kernel_that_panics_at_once_leaves_the_one_of_an_earlier_run_in_its_place(vm, archive, own):
     """What there is to go back to may be a kernel of ours: as proved as it was, and remembered as before."""
     proved = vm.run("uname -r").strip()
