@@ -97,6 +97,11 @@ def version(release: str) -> tuple[int, ...]:
     return tuple(map(int, re.match(r"\d+(\.\d+)*", release)[0].split(".")))
 
 
+def is_too_old(release: str, sample: dict) -> bool:
+    """Return whether a kernel, as `uname -r` prints it, lacks the operations of a sample."""
+    return version(release) < version(sample.get("needs_linux", "0"))
+
+
 def is_same_commit(reference: str, commit: str) -> bool:
     """Return whether a full or abbreviated commit id names this commit."""
     return len(reference) >= 7 and commit.startswith(reference.lower())

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tests.verify import judges, remote
-from tests.verify.expectation import digest_of_ours, is_same_commit, label
+from tests.verify.expectation import digest_of_ours, is_same_commit, is_too_old, label
 from tests.verify.remote import name
 from tests.verify.verdicts import PROVISION, SANDBOX, Verdicts
 
@@ -91,10 +91,12 @@ def judged():
 def verdicts(host, seen, address, sample, entry, judged, fail_once, record_property):
     """Return the results of the sample's cases; the JUnit report says on which kernel (see record.py)."""
     kernel = seen["kernel"].out.strip()
+    if is_too_old(kernel, sample):
+        pytest.skip(f"{name(host)}: {label(sample)} needs Linux {sample['needs_linux']}, this is {kernel}")
     record_property("kernel", kernel)
     record_property("sample", label(sample))
     if label(sample) not in judged:
-        judge = judge_webserver if sample["contract"] == "webserver" else judge_copier
+        judge = judge_webserver if sample["contract"] == "webserver" else judge_inside
         try:
             judged[label(sample)] = judge(host, sample | {"kernel": kernel}, entry["path"], address)
         except remote.CheckError as problem:
@@ -110,8 +112,8 @@ def judge_command(host, sample, path):
     return remote.python_command(host, SANDBOX, judges.source(sample["contract"]), path, *cases)
 
 
-def judge_copier(host, sample, path, _):
-    """Judge a cat or a cp: one command on the host."""
+def judge_inside(host, sample, path, _):
+    """Judge a program that no other computer is tried on: one command on the host."""
     result = remote.run(host, judge_command(host, sample, path))
     return Verdicts(host, sample, path, result.stdout.splitlines(), result)
 

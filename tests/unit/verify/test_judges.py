@@ -25,6 +25,8 @@ FASTER = (
     ("ANSWER_TIMEOUT = 10", "ANSWER_TIMEOUT = 1"),
     ("STOP_TIMEOUT = 10", "STOP_TIMEOUT = 1"),
     ("REQUESTS = 600", "REQUESTS = 150"),
+    ("PATIENCE = 30", "PATIENCE = 1"),
+    ("PROMPT = 15", "PROMPT = 2"),
 )
 
 #: Begins a program that crashes if io_uring is denied.

@@ -64,4 +64,5 @@ def test_the_least_kernel_of_a_program_is_the_oldest_on_which_it_passed():
             for kernel, counts in results.items()
             if counts and not counts["failed"]
         ]
-        assert expectation.version(sample["least_kernel"]) == min(good), expectation.label(sample)
+        stated = [expectation.version(sample["least_kernel"])] if "least_kernel" in sample else []
+        assert stated == sorted(good)[:1], expectation.label(sample)
