@@ -99,8 +99,6 @@ static int find_path(const char *target, char *path)
     char *out = path;
     for (; *target && *target != '?'; target++) {
         char byte = *target;
-        if ((unsigned char)byte <= ' ' || byte == 0x7f)
-            return 400;
         if (byte == '%') {
             if (!isxdigit((unsigned char)target[1]) || !isxdigit((unsigned char)target[2]))
                 return 400;
@@ -123,6 +121,9 @@ static int find_path(const char *target, char *path)
 
 static int parse_request_line(char *line, struct request *request, char *path)
 {
+    for (const char *byte = line; *byte; byte++)
+        if (iscntrl((unsigned char)*byte))
+            return 400; /* also a CR, which others could take for the end of the line */
     char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
     if (!version)
         return 400;
@@ -202,13 +203,17 @@ int http_parse(char *head, size_t length, struct request *request, char *path)
 {
     *request = (struct request){0};
     bool has_nul = memchr(head, '\0', length) != NULL;
-    head[length - 1] = '\0'; /* in place of the last line's end */
+    /* The empty line that ends the head becomes an empty text, which no other line is: http_head_length()
+     * would have found it. A line that begins with a CR is a field, and invalid. */
+    head[length - 1] = '\0';
+    if (head[length - 2] == '\r')
+        head[length - 2] = '\0';
     char *rest = head;
     if (strncmp(rest, "\r\n", 2) == 0 || *rest == '\n')
         take_line(&rest); /* old clients send an empty line after a request */
     int status = parse_request_line(take_line(&rest), request, path);
     struct seen seen = {0};
-    for (char *line; status == 0 && *(line = take_line(&rest)) && *line != '\r';)
+    for (char *line; status == 0 && *(line = take_line(&rest));)
         status = parse_field(line, request, &seen);
     if (has_nul || (status == 0 && (seen.hosts > 1 || (seen.hosts == 0 && !request->http_1_0))))
         status = 400;

@@ -24,6 +24,8 @@ from tests.unit.samples.servers import BROKEN, INDEX, Server, serving
 SIZE = 8 * 1024**2 + 1
 HUGE = 64 * 1024**2
 NAME = "09_webserver_ring"
+#: A request in the body of another one: an answer to it proves that the length of that body was overlooked.
+SMUGGLED = b"GET /block.js HTTP/1.1\r\nHost: a\r\n\r\n"
 #: By mode: an edit of the sources, and options.
 MODES = {
     "modern": ((), ()),
@@ -283,6 +285,10 @@ def test_conditional_requests_are_answered_by_the_validators(server):
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\rA: b\r\nContent-Length: 35\r\n\r\n" + SMUGGLED, 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\nContent-Length: 35\r\n\r\n" + SMUGGLED, 400),
+        (b"GET /?a\rb HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET http://a\rb/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
         (b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", 405),
