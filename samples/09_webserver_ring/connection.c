@@ -303,15 +303,14 @@ void connection_open(int socket)
 
 static void close_connection(struct connection *c)
 {
-    if (c->state != CLOSING) {
-        if (c->file)
-            files_release(c->file);
+    if (c->state != CLOSING)
         drop_held(c);
-        c->state = CLOSING;
-    }
+    c->state = CLOSING;
     stop_receiving(c);
     if (c->pending > 0)
-        return;
+        return; /* the kernel may still read the file's content, or send from it, until they complete */
+    if (c->file)
+        files_release(c->file);
     ring_close_socket(c->socket);
     c->state = FREE;
     free_list[free_connections++] = c;

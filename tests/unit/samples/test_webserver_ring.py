@@ -540,15 +540,17 @@ def test_a_new_file_is_served_at_once(server, directory):
     path.unlink()
 
 
+def patience(what: str, milliseconds: int) -> tuple[str, str]:
+    """Return an edit that sets one of the server's time limits."""
+    source = (SAMPLES / NAME / "connection.c").read_text()
+    line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
+    return line, f"#define {what}_PATIENCE {milliseconds}"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_clients_are_disconnected(mode, directory):
-    def impatient(what: str) -> tuple[str, str]:
-        source = (SAMPLES / NAME / "connection.c").read_text()
-        line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
-        return line, f"#define {what}_PATIENCE 500"
-
     with (
-        serve(directory, mode, *impatient("REQUEST")) as server,
+        serve(directory, mode, *patience("REQUEST", 500)) as server,
         server.connect() as client,
     ):
         for byte in b"GET / HTTP/1.1\r\nX: ":
@@ -557,7 +559,7 @@ def test_slow_clients_are_disconnected(mode, directory):
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
     with (
-        serve(directory, mode, *impatient("ANSWER")) as server,
+        serve(directory, mode, *patience("ANSWER", 500)) as server,
         server.connect() as deaf,
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -565,12 +567,30 @@ def test_slow_clients_are_disconnected(mode, directory):
         assert not is_established(server, deaf), "the server still waits for the client to read"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
-        serve(directory, mode, *impatient("IDLE")) as server,
+        serve(directory, mode, *patience("IDLE", 500)) as server,
         server.connect() as silent,
     ):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_answers(silent, 1)
         assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_content_is_not_freed_while_the_kernel_may_still_send_it(mode, directory):
+    """A free() that overwrites the memory, and takes so long that the client has read on by its end."""
+    (directory / "public" / "zeros.bin").write_bytes(bytes(1024**2))
+    wait = "select(0, NULL, NULL, NULL, &(struct timeval){.tv_sec = 2});"
+    poison = f"if (file->content) {{ memset(file->content, 'x', (size_t)file->document.size); {wait} }}"
+    edit = ("free(file->content);", f"{poison} free(file->content);", "FRESH_MS     1000", "FRESH_MS 1")
+    with (
+        serve(directory, mode, *patience("ANSWER", 100), *edit) as server,
+        server.connect() as client,
+    ):
+        client.sendall(b"GET /zeros.bin HTTP/1.0\r\n\r\n")
+        time.sleep(1.6)  # until after the deadline, which is checked once a second
+        body = b"".join(iter(lambda: client.recv(1 << 16), b"")).partition(b"\r\n\r\n")[2]
+        assert 0 < len(body) < 1024**2
+        assert set(body) == {0}, f"{body.count(b'x')} bytes of freed memory were sent"
 
 
 @pytest.mark.parametrize("mode", MODES)
