@@ -282,6 +282,7 @@ static void await_request(struct connection *c)
         return;
     }
     c->state = IDLE;
+    c->request = (struct request){0}; /* an error before the next is parsed has nothing to do with the last */
     c->deadline = now + (c->input_length > 0 ? REQUEST_PATIENCE : IDLE_PATIENCE);
     advance(c);
 }
