@@ -350,8 +350,8 @@ void ring_shutdown(int socket, void *owner)
 
 void ring_cancel(enum kind kind, void *owner)
 {
-    if (!has_fast_poll && (kind == ACCEPT || kind == RECEIVE || kind == SEND))
-        ring_cancel(kind == ACCEPT ? POLL_ACCEPT : kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
+    if (!has_fast_poll && (kind == RECEIVE || kind == SEND))
+        ring_cancel(kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_cancel(request, user_data(kind, owner), 0);
     ring_tag(request, CANCEL, NULL);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "connection.h"
@@ -41,7 +42,7 @@ static void queue_accept(void)
 static void accepted(int result, unsigned flags)
 {
     accepting = flags & CQE_MORE;
-    if (result == -EINVAL || result == -EOPNOTSUPP)
+    if (!stopping && (result == -EINVAL || result == -EOPNOTSUPP))
         errx(EXIT_FAILURE, "accept on the ring: %s", strerror(-result));
     if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
         paused_with = free_connections; /* retry when a connection has closed, or after a second */
@@ -73,13 +74,15 @@ static void tick(void)
     queue_tick();
 }
 
-/* On a signal: finish answers in progress, close idle connections. */
+/*
+ * On a signal: finish answers in progress, close idle connections, refuse new ones. close() would not do,
+ * because the ring keeps the socket open, and with it the port.
+ */
 static void stop(void)
 {
     stopping = true;
     stop_deadline = now + STOP_PATIENCE;
-    if (accepting)
-        ring_cancel(ACCEPT, NULL);
+    shutdown(listener, SHUT_RDWR); /* also completes ACCEPT */
     connections_stop();
 }
 
@@ -118,7 +121,7 @@ static void completed(const struct io_uring_cqe *completion)
     case POLL_ACCEPT:
         if (result < 0)
             accepted(result, 0);
-        else
+        else if (!stopping)
             ring_accept(listener, free_connections, true);
         break;
     case POLL_RECEIVE:

@@ -673,6 +673,17 @@ def test_it_recovers_from_running_out_of_descriptors(mode, directory):
 # ---- starting and ending ---------------------------------------------------------------------------------
 
 
+def refuses(server: Server) -> bool:
+    """Return whether the server refuses new connections, at the latest after a second."""
+    for _ in range(20):
+        try:
+            server.connect().close()
+        except ConnectionRefusedError:
+            return True
+        time.sleep(0.05)  # with several rings, each stops by itself
+    return False
+
+
 @pytest.mark.parametrize("options", [(), ("-5",), ("-r", "2")], ids=["modern", "5.6", "two rings"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_on_a_signal_it_finishes_answers_and_closes_idle_connections(number, options, directory):
@@ -684,6 +695,7 @@ def test_on_a_signal_it_finishes_answers_and_closes_idle_connections(number, opt
         read_answers(waiting, 1)
         server.process.send_signal(number)
         assert waiting.recv(1) == b"", "an idle connection must be closed"
+        assert refuses(server), "a new client must see at once that nobody will answer it"
         received += b"".join(iter(lambda: busy.recv(1 << 16), b""))
         assert received.endswith(binary(SIZE))
         assert server.process.wait(10) == 0
