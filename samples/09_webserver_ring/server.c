@@ -182,17 +182,10 @@ void server_run(int socket)
     while (!stopping || (free_connections < MAX_CONNECTIONS && now < stop_deadline)) {
         queue_accept();
         /* The only system call of the loop: submits the queue and waits for at least one completion. */
-        int error = io_uring_submit_and_wait(&ring, 1);
-        if (error < 0 && !is_transient(error) && error != -EBUSY)
-            errx(EXIT_FAILURE, "io_uring_submit_and_wait: %s", strerror(-error));
+        ring_submit(1);
         take_time();
-        struct io_uring_cqe *completion;
-        unsigned head, count = 0;
-        io_uring_for_each_cqe(&ring, head, completion)
-        {
-            completed(completion);
-            count++;
-        }
-        io_uring_cq_advance(&ring, count);
+        static struct io_uring_cqe completions[CQ_ENTRIES];
+        for (unsigned i = 0, count = ring_take(completions); i < count; i++)
+            completed(&completions[i]);
     }
 }

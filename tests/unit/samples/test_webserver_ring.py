@@ -663,6 +663,21 @@ def test_content_is_not_freed_while_the_kernel_may_still_send_it(mode, directory
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_full_queues_delay_requests_and_split_no_linked_ones(mode, directory):
+    """The kernel refuses submissions (EBUSY) while it has completions for which the queue had no room."""
+    submit = "int error = io_uring_submit_and_wait(&ring"
+    full = ("SQ_ENTRIES 2048", "SQ_ENTRIES 4", "CQ_ENTRIES 16384", "CQ_ENTRIES 4")
+    busy = (submit, submit.replace("io_uring", "rand() % 2 ? -EBUSY : io_uring"))
+    request = b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\nGET /block.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serve(directory, mode, *full, *busy) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(8)]
+        for client in clients:
+            client.sendall(request)
+        for client in clients:
+            assert [body for _, body in read_answers(client, 2)] == [binary(SIZE), binary(100_001)]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_it_recovers_from_running_out_of_descriptors(mode, directory):
     with serve(directory, mode) as server:
         assert server.starve("/block.js") <= {b"200", b"503"}
