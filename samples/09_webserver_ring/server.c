@@ -39,6 +39,13 @@ static void queue_accept(void)
     accepting_cancelled = false;
 }
 
+/* When nobody can be accepted, an idle connection gives way, or silent clients could keep all others out. */
+static void make_room_if_full(void)
+{
+    if (free_connections == 0 || paused_with == free_connections)
+        connections_make_room();
+}
+
 static void accepted(int result, unsigned flags)
 {
     accepting = flags & CQE_MORE;
@@ -50,6 +57,7 @@ static void accepted(int result, unsigned flags)
         ring_close_socket(result);
     else if (result >= 0)
         connection_open(result);
+    make_room_if_full();
     if (accepting && free_connections < ACCEPT_MARGIN && !accepting_cancelled) {
         ring_cancel(ACCEPT, NULL); /* from now on one by one */
         accepting_cancelled = true;
@@ -68,6 +76,7 @@ static void queue_tick(void)
 static void tick(void)
 {
     connections_expire();
+    make_room_if_full();
     files_expire(now);
     http_set_date(time(NULL));
     paused_with = NOT_PAUSED;

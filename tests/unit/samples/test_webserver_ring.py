@@ -39,6 +39,8 @@ MODES = {
 RFC_850 = "%A, %d-%b-%y %H:%M:%S GMT"
 ASCTIME = "%a %b %e %H:%M:%S %Y"
 PAGE_412 = b"<!DOCTYPE html><title>412 Precondition Failed</title><h1>412 Precondition Failed</h1>\n"
+#: An edit that makes the server notice each few bytes that a client takes.
+SMALL_SEND_BUFFER = ("#define SEND_AHEAD (128 * 1024)", "#define SEND_AHEAD 2048")
 #: Connections that one ring serves at once, as in ring.h.
 MAX_CONNECTIONS = 1536
 
@@ -481,13 +483,6 @@ def no_descriptor_leaked(server: Server) -> bool:
     return server.descriptors() <= server.idle_descriptors
 
 
-def is_established(server: Server, client: socket.socket) -> bool:
-    """Return whether the server's end of a connection is still open."""
-    ends = [f"0100007F:{port:04X}" for port in (server.port, client.getsockname()[1])]
-    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-    return any(line[1:3] == ends and line[3] == "01" for line in table)
-
-
 def test_many_requests_leak_no_memory_and_no_descriptors(server):
     def load(count: int) -> None:
         request = (
@@ -633,7 +628,7 @@ def test_slow_clients_are_disconnected(mode, directory):
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(2.2)
-        assert not is_established(server, deaf), "the server still waits for the client to read"
+        assert not server.is_established(deaf), "the server still waits for the client to read"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
         serve(directory, mode, *patience("IDLE", 500)) as server,
@@ -642,6 +637,35 @@ def test_slow_clients_are_disconnected(mode, directory):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_answers(silent, 1)
         assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_client_that_reads_too_slowly_is_disconnected(mode, directory):
+    with serve(directory, mode, *patience("ANSWER", 2500), *SMALL_SEND_BUFFER) as server:
+        assert not server.keeps_slow_reader("/large.png", 7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_oldest_idle_connection_gives_way_when_all_are_in_use(mode, directory):
+    few = ("MAX_CONNECTIONS 1536", "MAX_CONNECTIONS 8", "ACCEPT_MARGIN   512", "ACCEPT_MARGIN 4")
+    with serve(directory, mode, *few) as server, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(8)]
+        time.sleep(0.1)
+        idle[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answers(idle[0], 1)
+        assert server.get("/")[0] == 200
+        assert idle[1].recv(1) == b""
+        assert server.is_established(idle[0])
+
+
+def test_the_oldest_idle_connection_gives_way_when_no_descriptor_is_left(directory):
+    """With the set for 5.6: direct descriptors do not count."""
+    with serve(directory, "5.6") as server, contextlib.ExitStack() as stack:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        for _ in range(8):
+            stack.enter_context(server.connect())
+        assert server.get("/missing")[0] in (404, 503)
 
 
 @pytest.mark.parametrize("mode", MODES)
