@@ -39,6 +39,7 @@
 #define MAX_CONNECTIONS (RING_ENTRIES - 1) /* one request in flight for each, and one accept */
 #define BUFFER_BYTES    ((size_t)32 * 1024)
 #define PATIENCE        10 /* seconds for a request to arrive, or for the client to accept a block */
+#define LEAST_PATIENCE  2  /* seconds for the client when nobody else can be accepted */
 
 enum state { FREE, RECEIVING, SENDING, LOADING, DRAINING };
 
@@ -88,9 +89,25 @@ static time_t now(void)
 
 /* ---- requests on the ring: there is an entry for each, so io_uring_get_sqe() never returns NULL ---- */
 
-/* Called whenever a connection may have become free. */
+/*
+ * When nobody can be accepted, the connection that has waited longest for its client gives way, or silent
+ * clients could keep all others out. shutdown() completes its request in flight, which closes it.
+ */
+static void end_oldest(void)
+{
+    struct connection *oldest = NULL;
+    for (struct connection *c = connections; c < connections + MAX_CONNECTIONS; c++)
+        if ((c->state == RECEIVING || c->state == DRAINING) && (!oldest || c->deadline < oldest->deadline))
+            oldest = c;
+    if (oldest && oldest->deadline - PATIENCE + LEAST_PATIENCE < now())
+        shutdown(oldest->socket, SHUT_RDWR);
+}
+
+/* Called whenever a connection may have become free, and once a second. */
 static void queue_accept(void)
 {
+    if (idle_count == 0)
+        end_oldest();
     if (accepting || idle_count == 0)
         return;
     struct io_uring_sqe *request = io_uring_get_sqe(&ring);
@@ -220,9 +237,9 @@ static void advance(struct connection *c, int result)
         break;
     case SENDING:
         c->sent += (size_t)result;
-        c->deadline = now() + PATIENCE;
         if (c->sent < c->length)
-            break;
+            break; /* with the deadline of the block: a byte now and then does not keep the connection */
+        c->deadline = now() + PATIENCE;
         c->length = c->sent = 0;
         c->state = LOADING;
         if (c->remaining == 0) {
@@ -247,8 +264,10 @@ static void accepted(int result)
         open_connection(result);
     else if (result == -EINVAL || result == -EOPNOTSUPP)
         errx(EXIT_FAILURE, "accept on the ring: %s (it needs Linux 5.5)", strerror(-result));
-    else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
+    else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
+        end_oldest();
         return; /* retried when a connection closes, or within a second */
+    }
     queue_accept();
 }
 

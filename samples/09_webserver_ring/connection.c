@@ -29,8 +29,9 @@
 /* Milliseconds. */
 #define REQUEST_PATIENCE (10 * 1000) /* for a whole request, from its first byte on */
 #define IDLE_PATIENCE    (30 * 1000) /* for its first byte */
-#define ANSWER_PATIENCE  (10 * 1000) /* for the client to accept a piece of the answer */
+#define ANSWER_PATIENCE  (10 * 1000) /* for the client to accept OUTPUT_BYTES, or the rest of the answer */
 #define DRAIN_PATIENCE   (5 * 1000)  /* for the client to close */
+#define LEAST_PATIENCE   (2 * 1000)  /* for it to send or to close, when nobody else can be accepted */
 
 enum state { FREE, IDLE, OPENING, ANSWERING, DRAINING, CLOSING };
 
@@ -48,6 +49,8 @@ struct connection {
     bool reading; /* a READ and its SEND are in flight */
     bool cut;     /* the READ was short, so its linked SEND was cancelled */
     long long deadline;
+    long long waiting_since; /* in the states IDLE and DRAINING */
+    size_t accepted;         /* bytes of the answer, since the deadline was set */
 
     size_t input_length;            /* bytes in `input` */
     size_t head_length;             /* bytes of these in the request being answered */
@@ -203,13 +206,14 @@ static bool send_more(struct connection *c)
     } else {
         return false;
     }
-    c->deadline = now + ANSWER_PATIENCE;
     return true;
 }
 
 static void answer(struct connection *c, struct answer answer)
 {
     c->state = ANSWERING;
+    c->deadline = now + ANSWER_PATIENCE;
+    c->accepted = 0;
     c->output_length = answer.length;
     c->sent = 0;
     c->offset = answer.offset;
@@ -282,6 +286,8 @@ static void await_request(struct connection *c)
         return;
     }
     c->state = IDLE;
+    c->request = (struct request){0}; /* an error before the next is parsed has nothing to do with the last */
+    c->waiting_since = now;
     c->deadline = now + (c->input_length > 0 ? REQUEST_PATIENCE : IDLE_PATIENCE);
     advance(c);
 }
@@ -303,15 +309,14 @@ void connection_open(int socket)
 
 static void close_connection(struct connection *c)
 {
-    if (c->state != CLOSING) {
-        if (c->file)
-            files_release(c->file);
+    if (c->state != CLOSING)
         drop_held(c);
-        c->state = CLOSING;
-    }
+    c->state = CLOSING;
     stop_receiving(c);
     if (c->pending > 0)
-        return;
+        return; /* the kernel may still read the file's content, or send from it, until they complete */
+    if (c->file)
+        files_release(c->file);
     ring_close_socket(c->socket);
     c->state = FREE;
     free_list[free_connections++] = c;
@@ -329,6 +334,7 @@ static void finish_answer(struct connection *c)
         await_request(c);
     } else if (c->linger || c->input_length > 0 || c->held_first != NO_BUFFER) {
         c->state = DRAINING;
+        c->waiting_since = now;
         c->deadline = now + DRAIN_PATIENCE;
         drop_held(c);
         ring_shutdown(c->socket, c);
@@ -401,6 +407,11 @@ void connection_sent(struct connection *c, int result)
         c->sent += part;
         c->offset += (off_t)((size_t)result - part); /* the rest was cached content */
         c->remaining -= (off_t)((size_t)result - part);
+        c->accepted += (size_t)result;
+        if (c->accepted >= OUTPUT_BYTES) { /* not for fewer: a byte now and then must not keep a connection */
+            c->deadline = now + ANSWER_PATIENCE;
+            c->accepted = 0;
+        }
     }
     if (!send_more(c))
         finish_answer(c);
@@ -450,6 +461,17 @@ void connections_expire(void)
         if (connections[i].state != FREE &&
             (connections[i].deadline < now || connections[i].state == CLOSING))
             enforce_deadline(&connections[i]);
+}
+
+void connections_make_room(void)
+{
+    struct connection *oldest = NULL;
+    for (struct connection *c = connections; c < connections + MAX_CONNECTIONS; c++)
+        if ((c->state == IDLE || c->state == DRAINING) &&
+            (!oldest || c->waiting_since < oldest->waiting_since))
+            oldest = c;
+    if (oldest && oldest->waiting_since + LEAST_PATIENCE < now)
+        close_connection(oldest);
 }
 
 void connections_stop(void)

@@ -28,6 +28,9 @@ void connections_file_ready(struct file *file);
 /* Ends connections whose deadline has passed. */
 void connections_expire(void);
 
+/* Ends the connection that has waited longest for its client, if that was over two seconds. */
+void connections_make_room(void);
+
 /* Closes idle connections now, and the others after their answer. */
 void connections_stop(void);
 

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define DATE         "%a, %d %b %Y %H:%M:%S GMT"
 
 static const struct {
     const char *extension, *type;
@@ -36,6 +37,7 @@ static const struct {
     {404, "Not Found"},
     {405, "Method Not Allowed"},
     {408, "Request Timeout"},
+    {412, "Precondition Failed"},
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {416, "Range Not Satisfiable"},
@@ -85,12 +87,30 @@ static int hex_value(char digit)
     return isdigit((unsigned char)digit) ? digit - '0' : tolower((unsigned char)digit) - 'a' + 10;
 }
 
+/* Returns the first character that belongs neither to a host nor to its port. */
+static const char *skip_host(const char *text)
+{
+    if (*text == '[') { /* an IPv6 address */
+        size_t length = 1 + strspn(text + 1, "0123456789ABCDEFabcdef:.");
+        if (text[length] != ']')
+            return text;
+        text += length + 1;
+    } else {
+        while (isalnum((unsigned char)*text) || (*text && strchr("-._~!$&'()*+,;=%", *text)))
+            text++;
+    }
+    return *text == ':' ? text + 1 + strspn(text + 1, "0123456789") : text;
+}
+
 /* Decodes the path of a request target. openat2() checks that it stays within public/. */
 static int find_path(const char *target, char *path)
 {
     if (strncasecmp(target, "http://", 7) == 0) { /* absolute form, which every server must accept */
-        target = strpbrk(target + 7, "/?");
-        if (!target || *target == '?')
+        const char *host = target + 7;
+        target = skip_host(host);
+        if (target == host || *host == ':')
+            return 400;
+        if (*target == '\0' || *target == '?')
             target = "/";
     }
     if (*target != '/')
@@ -99,8 +119,6 @@ static int find_path(const char *target, char *path)
     char *out = path;
     for (; *target && *target != '?'; target++) {
         char byte = *target;
-        if ((unsigned char)byte <= ' ' || byte == 0x7f)
-            return 400;
         if (byte == '%') {
             if (!isxdigit((unsigned char)target[1]) || !isxdigit((unsigned char)target[2]))
                 return 400;
@@ -123,6 +141,9 @@ static int find_path(const char *target, char *path)
 
 static int parse_request_line(char *line, struct request *request, char *path)
 {
+    for (const char *byte = line; *byte; byte++)
+        if (iscntrl((unsigned char)*byte))
+            return 400; /* also a CR, which others could take for the end of the line */
     char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
     if (!version)
         return 400;
@@ -174,15 +195,21 @@ static int parse_field(char *line, struct request *request, struct seen *seen)
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         *--end = '\0';
 
-    if (strcasecmp(line, "Host") == 0)
+    if (strcasecmp(line, "Host") == 0) {
         seen->hosts++;
-    else if (strcasecmp(line, "Connection") == 0) {
+        if (*skip_host(value) != '\0')
+            return 400;
+    } else if (strcasecmp(line, "Connection") == 0) {
         seen->close |= list_has(value, "close");
         seen->keep_alive |= list_has(value, "keep-alive");
     } else if (strcasecmp(line, "Range") == 0)
         request->range = value;
     else if (strcasecmp(line, "If-Range") == 0)
         request->if_range = value;
+    else if (strcasecmp(line, "If-Match") == 0)
+        request->if_match = value;
+    else if (strcasecmp(line, "If-Unmodified-Since") == 0)
+        request->if_unmodified_since = value;
     else if (strcasecmp(line, "If-None-Match") == 0)
         request->if_none_match = value;
     else if (strcasecmp(line, "If-Modified-Since") == 0)
@@ -202,13 +229,17 @@ int http_parse(char *head, size_t length, struct request *request, char *path)
 {
     *request = (struct request){0};
     bool has_nul = memchr(head, '\0', length) != NULL;
-    head[length - 1] = '\0'; /* in place of the last line's end */
+    /* The empty line that ends the head becomes an empty text, which no other line is: http_head_length()
+     * would have found it. A line that begins with a CR is a field, and invalid. */
+    head[length - 1] = '\0';
+    if (head[length - 2] == '\r')
+        head[length - 2] = '\0';
     char *rest = head;
     if (strncmp(rest, "\r\n", 2) == 0 || *rest == '\n')
         take_line(&rest); /* old clients send an empty line after a request */
     int status = parse_request_line(take_line(&rest), request, path);
     struct seen seen = {0};
-    for (char *line; status == 0 && *(line = take_line(&rest)) && *line != '\r';)
+    for (char *line; status == 0 && *(line = take_line(&rest));)
         status = parse_field(line, request, &seen);
     if (has_nul || (status == 0 && (seen.hosts > 1 || (seen.hosts == 0 && !request->http_1_0))))
         status = 400;
@@ -221,10 +252,12 @@ int http_parse(char *head, size_t length, struct request *request, char *path)
 static char shared_fields[128]; /* Server and Date */
 static size_t shared_length;
 
-static void write_date(char *text, size_t size, time_t time)
+/* False: the date has no such form, because its year does not have four digits. */
+static bool write_date(char *text, size_t size, time_t time)
 {
     struct tm parts;
-    strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&time, &parts));
+    return gmtime_r(&time, &parts) &&
+           strftime(text, size, DATE, &parts) == strlen("Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
 void http_set_date(time_t now)
@@ -246,14 +279,15 @@ static const char *content_type(const char *path)
 
 void http_describe(struct document *document, time_t modified, unsigned nanoseconds)
 {
+    char date[32], last_modified[64] = "";
+    if (write_date(date, sizeof(date), modified))
+        snprintf(last_modified, sizeof(last_modified), "Last-Modified: %s\r\n", date);
     document->modified = modified;
-    write_date(document->last_modified, sizeof(document->last_modified), modified);
     snprintf(document->etag, sizeof(document->etag), "\"%llx.%x-%llx\"", (unsigned long long)modified,
              nanoseconds, (unsigned long long)document->size);
     snprintf(document->type, sizeof(document->type), "Content-Type: %s\r\n", content_type(document->path));
-    snprintf(document->validators, sizeof(document->validators),
-             "Last-Modified: %s\r\nETag: %s\r\nAccept-Ranges: bytes\r\n", document->last_modified,
-             document->etag);
+    snprintf(document->validators, sizeof(document->validators), "%sETag: %s\r\nAccept-Ranges: bytes\r\n",
+             last_modified, document->etag);
     snprintf(document->whole, sizeof(document->whole), "%sContent-Length: %lld\r\n%s", document->type,
              (long long)document->size, document->validators);
 }
@@ -321,20 +355,42 @@ static struct answer answer_directory(const struct request *request, const char 
     return answer_page(request, 301, fields, text);
 }
 
-/* Whether the client has the current document. If-None-Match takes precedence over If-Modified-Since. */
-static bool is_unchanged(const struct request *request, const struct document *document)
+/* Reads a date in one of the three forms of HTTP. False: it is none, or there is no text. */
+static bool read_date(const char *text, time_t *time)
 {
-    if (request->if_none_match) {
-        char weak[sizeof(document->etag) + 2];
-        snprintf(weak, sizeof(weak), "W/%s", document->etag);
-        return strcmp(request->if_none_match, "*") == 0 || list_has(request->if_none_match, document->etag) ||
-               list_has(request->if_none_match, weak);
+    static const char *forms[] = {DATE, "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"};
+    for (size_t i = 0; text && i < COUNT(forms); i++) {
+        struct tm parts = {0};
+        const char *end = strptime(text, forms[i], &parts);
+        *time = timegm(&parts);
+        if (end && *end == '\0')
+            return true;
     }
-    struct tm parts = {0};
-    const char *end = request->if_modified_since
-                          ? strptime(request->if_modified_since, "%a, %d %b %Y %H:%M:%S GMT", &parts)
-                          : NULL;
-    return end && *end == '\0' && timegm(&parts) >= document->modified;
+    return false;
+}
+
+/* Whether a list of entity tags has the tag, or its weak form. */
+static bool tags_match(const char *tags, const char *tag, bool or_weak)
+{
+    char weak[64];
+    snprintf(weak, sizeof(weak), "W/%s", tag);
+    return strcmp(tags, "*") == 0 || list_has(tags, tag) || (or_weak && list_has(tags, weak));
+}
+
+/*
+ * Returns 412 if the client wants another version of the document, 304 if it has this one, or 200. Tags take
+ * precedence over dates.
+ */
+static int check_conditions(const struct request *request, const struct document *document)
+{
+    time_t date;
+    if (request->if_match ? !tags_match(request->if_match, document->etag, false)
+                          : read_date(request->if_unmodified_since, &date) && date < document->modified)
+        return 412;
+    if (request->if_none_match ? tags_match(request->if_none_match, document->etag, true)
+                               : read_date(request->if_modified_since, &date) && date >= document->modified)
+        return 304;
+    return 200;
 }
 
 /*
@@ -347,8 +403,9 @@ static int parse_range(const struct request *request, const struct document *doc
     const char *text = request->range;
     if (!text || request->head || strncasecmp(text, "bytes=", 6) != 0)
         return 200;
+    time_t date;
     if (request->if_range && strcmp(request->if_range, document->etag) != 0 &&
-        strcmp(request->if_range, document->last_modified) != 0)
+        !(read_date(request->if_range, &date) && date == document->modified))
         return 200; /* the file has changed: a part of it would not fit what the client has */
     text += 6;
     bool from_end = *text == '-';
@@ -379,12 +436,17 @@ struct answer http_answer(const struct request *request, const struct document *
     if (document->directory)
         return answer_directory(request, document->path, text);
     struct answer answer = {.size = request->head ? 0 : document->size};
-    if (is_unchanged(request, document)) {
-        char *at = end_head(put(begin_head(text, 304), document->validators), request);
-        return (struct answer){.length = (size_t)(at - text)};
-    }
     char fields[128], *at;
-    switch (parse_range(request, document, &answer.offset, &answer.size)) {
+    int status = check_conditions(request, document);
+    if (status == 200)
+        status = parse_range(request, document, &answer.offset, &answer.size);
+    switch (status) {
+    case 304:
+        at = put(begin_head(text, 304), document->validators);
+        answer.size = 0;
+        break;
+    case 412:
+        return answer_page(request, 412, "", text);
     case 206:
         at = put(begin_head(text, 206), document->type);
         at += sprintf(at, "Content-Range: bytes %lld-%lld/%lld\r\nContent-Length: %lld\r\n",

@@ -15,7 +15,8 @@ struct request {
     bool head;       /* HEAD: the answer has no body */
     bool http_1_0;   /* such a client needs an explicit "Connection: keep-alive" */
     bool keep_alive; /* the connection stays open for another request */
-    const char *range, *if_range, *if_none_match, *if_modified_since; /* the fields' values, or NULL */
+    /* The fields' values, or NULL. */
+    const char *range, *if_range, *if_match, *if_unmodified_since, *if_none_match, *if_modified_since;
 };
 
 /* A file as HTTP describes it. The texts are made once and used while the file is cached. */
@@ -24,7 +25,7 @@ struct document {
     bool directory;   /* answered with a redirect to the path with a trailing slash */
     off_t size;
     time_t modified;
-    char etag[40], last_modified[32];
+    char etag[48];
     char type[64], validators[192]; /* header fields, each with its end of line */
     char whole[384];                /* all header fields of the answer with the whole file */
 };
@@ -50,7 +51,7 @@ int http_parse(char *head, size_t length, struct request *request, char *path);
 /* Makes the texts of a document whose path, size and directory are set; the time is statx()'s stx_mtime. */
 void http_describe(struct document *document, time_t modified, unsigned nanoseconds);
 
-/* Answers with the document (200), a part of it (206), or that it has not changed (304). */
+/* Answers with the document (200), a part of it (206), or that it has not changed (304) or has (412). */
 struct answer http_answer(const struct request *request, const struct document *document, char *text);
 
 /* Answers with an error page. */

@@ -91,8 +91,6 @@ static void serve(int listener, bool oldest)
 {
     ring_init(oldest);
     server_run(listener);
-    /* The ring keeps the socket open some milliseconds longer than we do: free the port now. */
-    shutdown(listener, SHUT_RDWR);
     io_uring_queue_exit(&ring);
 }
 

@@ -23,11 +23,6 @@
 #endif
 
 #define SQ_ENTRIES 2048
-/*
- * A connection has at most nine requests in flight (POLL_RECEIVE, RECEIVE, READ, POLL_SEND, SEND, and four
- * cancellations). Only multishot requests could fill the queue, and the kernel ends them when it is full.
- */
-#define CQ_ENTRIES 16384
 
 #define PROVIDED_BYTES ((size_t)1024)
 
@@ -49,18 +44,27 @@ void *ring_owner(const struct io_uring_cqe *completion)
     return (void *)(uintptr_t)(completion->user_data & ~(uint64_t)((1 << KIND_BITS) - 1));
 }
 
-static void submit(void)
+void ring_submit(unsigned wanted)
 {
-    int error = io_uring_submit(&ring);
-    if (error < 0 && error != -EINTR && error != -EAGAIN)
-        errx(EXIT_FAILURE, "io_uring_submit: %s", strerror(-error));
+    int error = io_uring_submit_and_wait(&ring, wanted);
+    if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY)
+        errx(EXIT_FAILURE, "io_uring_submit_and_wait: %s", strerror(-error));
+}
+
+unsigned ring_take(struct io_uring_cqe *completions)
+{
+    struct io_uring_cqe *completion;
+    unsigned head, count = 0;
+    io_uring_for_each_cqe(&ring, head, completion) completions[count++] = *completion;
+    io_uring_cq_advance(&ring, count);
+    return count;
 }
 
 struct io_uring_sqe *ring_request(void)
 {
     struct io_uring_sqe *request;
     while (!(request = io_uring_get_sqe(&ring)))
-        submit();
+        ring_submit(0);
     return request;
 }
 
@@ -68,7 +72,7 @@ struct io_uring_sqe *ring_request(void)
 static void reserve(unsigned count)
 {
     while (io_uring_sq_space_left(&ring) < count)
-        submit();
+        ring_submit(0);
 }
 
 static void *user_data(enum kind kind, void *owner)
@@ -228,8 +232,8 @@ void ring_check(int directory)
     io_uring_prep_statx(request, directory, "", AT_EMPTY_PATH, STATX_TYPE, &status);
     struct io_uring_cqe *completion = NULL;
     while (!completion) {
-        submit();
-        io_uring_wait_cqe(&ring, &completion);
+        ring_submit(1);
+        io_uring_peek_cqe(&ring, &completion);
     }
     ring_has_statx = completion->res == 0;
     io_uring_queue_exit(&ring);
@@ -350,8 +354,8 @@ void ring_shutdown(int socket, void *owner)
 
 void ring_cancel(enum kind kind, void *owner)
 {
-    if (!has_fast_poll && (kind == ACCEPT || kind == RECEIVE || kind == SEND))
-        ring_cancel(kind == ACCEPT ? POLL_ACCEPT : kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
+    if (!has_fast_poll && (kind == RECEIVE || kind == SEND))
+        ring_cancel(kind == SEND ? POLL_SEND : POLL_RECEIVE, owner);
     struct io_uring_sqe *request = ring_request();
     io_uring_prep_cancel(request, user_data(kind, owner), 0);
     ring_tag(request, CANCEL, NULL);

@@ -21,6 +21,12 @@
 #define MAX_CONNECTIONS 1536
 #define ACCEPT_MARGIN   512 /* with fewer free connections no multishot accept: see ring_accept() */
 
+/*
+ * A connection has at most nine requests in flight (POLL_RECEIVE, RECEIVE, READ, POLL_SEND, SEND, and four
+ * cancellations). Only multishot requests could fill the queue, and the kernel ends them when it is full.
+ */
+#define CQ_ENTRIES 16384
+
 /* The kind of a request. It is stored with the request's owner in the user data. */
 enum kind {
     ACCEPT = 1,
@@ -64,6 +70,18 @@ void ring_check(int directory);
 
 enum kind ring_kind(const struct io_uring_cqe *completion);
 void *ring_owner(const struct io_uring_cqe *completion);
+
+/*
+ * Submits the queue and waits for so many completions; may do less, because of a signal, or because the
+ * kernel has completions for which the queue has no room (EBUSY).
+ */
+void ring_submit(unsigned wanted);
+
+/*
+ * Moves all completions out of the queue, to an array of CQ_ENTRIES, and returns their number. With the queue
+ * empty, the kernel accepts whatever is submitted while they are handled.
+ */
+unsigned ring_take(struct io_uring_cqe *completions);
 
 /* Returns a submission queue entry, after submitting if the queue is full; ring_tag() sets its user data. */
 struct io_uring_sqe *ring_request(void);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "connection.h"
@@ -38,10 +39,17 @@ static void queue_accept(void)
     accepting_cancelled = false;
 }
 
+/* When nobody can be accepted, an idle connection gives way, or silent clients could keep all others out. */
+static void make_room_if_full(void)
+{
+    if (free_connections == 0 || paused_with == free_connections)
+        connections_make_room();
+}
+
 static void accepted(int result, unsigned flags)
 {
     accepting = flags & CQE_MORE;
-    if (result == -EINVAL || result == -EOPNOTSUPP)
+    if (!stopping && (result == -EINVAL || result == -EOPNOTSUPP))
         errx(EXIT_FAILURE, "accept on the ring: %s", strerror(-result));
     if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
         paused_with = free_connections; /* retry when a connection has closed, or after a second */
@@ -49,6 +57,7 @@ static void accepted(int result, unsigned flags)
         ring_close_socket(result);
     else if (result >= 0)
         connection_open(result);
+    make_room_if_full();
     if (accepting && free_connections < ACCEPT_MARGIN && !accepting_cancelled) {
         ring_cancel(ACCEPT, NULL); /* from now on one by one */
         accepting_cancelled = true;
@@ -67,19 +76,22 @@ static void queue_tick(void)
 static void tick(void)
 {
     connections_expire();
+    make_room_if_full();
     files_expire(now);
     http_set_date(time(NULL));
     paused_with = NOT_PAUSED;
     queue_tick();
 }
 
-/* On a signal: finish answers in progress, close idle connections. */
+/*
+ * On a signal: finish answers in progress, close idle connections, refuse new ones. close() would not do,
+ * because the ring keeps the socket open, and with it the port.
+ */
 static void stop(void)
 {
     stopping = true;
     stop_deadline = now + STOP_PATIENCE;
-    if (accepting)
-        ring_cancel(ACCEPT, NULL);
+    shutdown(listener, SHUT_RDWR); /* also completes ACCEPT */
     connections_stop();
 }
 
@@ -118,7 +130,7 @@ static void completed(const struct io_uring_cqe *completion)
     case POLL_ACCEPT:
         if (result < 0)
             accepted(result, 0);
-        else
+        else if (!stopping)
             ring_accept(listener, free_connections, true);
         break;
     case POLL_RECEIVE:
@@ -179,17 +191,10 @@ void server_run(int socket)
     while (!stopping || (free_connections < MAX_CONNECTIONS && now < stop_deadline)) {
         queue_accept();
         /* The only system call of the loop: submits the queue and waits for at least one completion. */
-        int error = io_uring_submit_and_wait(&ring, 1);
-        if (error < 0 && !is_transient(error) && error != -EBUSY)
-            errx(EXIT_FAILURE, "io_uring_submit_and_wait: %s", strerror(-error));
+        ring_submit(1);
         take_time();
-        struct io_uring_cqe *completion;
-        unsigned head, count = 0;
-        io_uring_for_each_cqe(&ring, head, completion)
-        {
-            completed(completion);
-            count++;
-        }
-        io_uring_cq_advance(&ring, count);
+        static struct io_uring_cqe completions[CQ_ENTRIES];
+        for (unsigned i = 0, count = ring_take(completions); i < count; i++)
+            completed(&completions[i]);
     }
 }

@@ -41,9 +41,30 @@ class Server:
     port: int
     idle_descriptors: int = 0  # open without any client
 
-    def connect(self) -> socket.socket:
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
         """Open a connection with a timeout of ten seconds."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        client = socket.socket()
+        client.settimeout(10)
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(("127.0.0.1", self.port))
+        return client
+
+    def is_established(self, client: socket.socket) -> bool:
+        """Return whether the server's end of a connection is still open."""
+        ends = [f"0100007F:{port:04X}" for port in (self.port, client.getsockname()[1])]
+        table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        return any(line[1:3] == ends and line[3] == "01" for line in table)
+
+    def keeps_slow_reader(self, target: str, seconds: float) -> bool:
+        """Return whether a client that reads 5 KB a second has its connection after so many seconds."""
+        with self.connect(receive_buffer=4096) as client:
+            client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and self.is_established(client):
+                client.recv(500)
+                time.sleep(0.1)
+            return self.is_established(client)
 
     def ask(self, *pieces: bytes, finish: bool = False) -> tuple[int, dict[str, str], bytes]:
         """Send a request in pieces, with pauses between them; return status, headers and body."""

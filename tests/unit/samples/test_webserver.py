@@ -1,5 +1,6 @@
 """Our HTTP/1.0 servers answer correctly, refuse invalid requests, and survive every client."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ AS_ON_5_6 = dict(zip(NAMES, (IN_C, IN_C, IN_LUA), strict=True))
 VARIANTS = {name: (name,) for name in NAMES} | {
     f"{name} as on 5.6": (name, *edit) for name, edit in AS_ON_5_6.items()
 }
+IN_C_VARIANTS = [variant for variant in VARIANTS if "luajit" not in variant]
 SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
 
 
@@ -201,8 +203,7 @@ def test_a_slow_reader_of_a_large_file_does_not_delay_the_others(server):
 
 @pytest.mark.parametrize("edit", [(), IN_C], ids=["fast poll", "as on 5.6"])
 def test_a_client_that_sends_no_request_or_does_not_read_is_disconnected(edit, directory):
-    patience = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
-    impatient = program("05_webserver_liburing", patience, "#define PATIENCE 1", *edit)
+    impatient = program("05_webserver_liburing", *patience(1), *edit)
     with (
         serving(directory, executable=impatient) as server,
         server.connect() as silent,
@@ -216,6 +217,36 @@ def test_a_client_that_sends_no_request_or_does_not_read_is_disconnected(edit, d
         assert server.get("/")[0] == 200
         time.sleep(2)
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
+
+
+def patience(seconds: int) -> tuple[str, str]:
+    """Return an edit that sets the time limit of the servers in C."""
+    line = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
+    return line, f"#define PATIENCE {seconds}"
+
+
+@pytest.mark.parametrize("variant", IN_C_VARIANTS)
+def test_a_client_that_reads_too_slowly_is_disconnected(variant, directory):
+    listen = "listen(listener, SOMAXCONN)"
+    small = f"setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &(int){{2048}}, sizeof(int)) != 0 || {listen}"
+    with serving(directory, executable=program(*VARIANTS[variant], *patience(1), listen, small)) as server:
+        assert not server.keeps_slow_reader("/large.png", 5)
+
+
+@pytest.mark.parametrize("variant", IN_C_VARIANTS)
+def test_the_oldest_idle_connection_gives_way_when_all_are_in_use(variant, directory):
+    few = ("RING_ENTRIES    256", "RING_ENTRIES 8")
+    with (
+        serving(directory, executable=program(*VARIANTS[variant], *few, *patience(60))) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        oldest = stack.enter_context(server.connect())
+        oldest.sendall(b"GET / HT")
+        time.sleep(1.1)  # the server counts in seconds
+        others = [stack.enter_context(server.connect()) for _ in range(6)]
+        assert server.get("/")[0] == 200
+        assert oldest.recv(1) == b""
+        assert server.is_established(others[-1])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -12,7 +12,9 @@ import socket
 import stat
 import struct
 import subprocess
+import tempfile
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from tests.unit.samples.servers import BROKEN, INDEX, Server, serving
 SIZE = 8 * 1024**2 + 1
 HUGE = 64 * 1024**2
 NAME = "09_webserver_ring"
+#: A request in the body of another one: an answer to it proves that the length of that body was overlooked.
+SMUGGLED = b"GET /block.js HTTP/1.1\r\nHost: a\r\n\r\n"
 #: By mode: an edit of the sources, and options.
 MODES = {
     "modern": ((), ()),
@@ -31,6 +35,12 @@ MODES = {
     "5.6": ((), ("-5",)),
     "5.6.4": (("ring_has_statx = completion->res == 0;", "ring_has_statx = false;"), ("-5",)),
 }
+#: The obsolete forms of a date, which every server must read.
+RFC_850 = "%A, %d-%b-%y %H:%M:%S GMT"
+ASCTIME = "%a %b %e %H:%M:%S %Y"
+PAGE_412 = b"<!DOCTYPE html><title>412 Precondition Failed</title><h1>412 Precondition Failed</h1>\n"
+#: An edit that makes the server notice each few bytes that a client takes.
+SMALL_SEND_BUFFER = ("#define SEND_AHEAD (128 * 1024)", "#define SEND_AHEAD 2048")
 #: Connections that one ring serves at once, as in ring.h.
 MAX_CONNECTIONS = 1536
 
@@ -114,6 +124,7 @@ def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, bytes]]
         ("//index.html?query=1&other=..", "text/html", INDEX),
         ("http://localhost/", "text/html", INDEX),
         ("http://localhost?query", "text/html", INDEX),
+        ("http://[::1]:80/", "text/html", INDEX),
         ("/sub%20folder/", "text/html", b"sub\n"),
         ("/sub%20folder/./page%20one.TXT", "text/plain", b"one\n"),
         ("/sub%20folder/../index.html", "text/html", INDEX),
@@ -247,6 +258,11 @@ def test_range_of_a_large_file(server):
     assert (headers["content-range"], body) == (f"bytes 1000-5000000/{SIZE}", binary(SIZE)[1000:5_000_001])
 
 
+def in_form(form: str, seconds: float) -> str:
+    """Write a time in one of HTTP's obsolete forms."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(form)
+
+
 def test_conditional_requests_are_answered_by_the_validators(server):
     _, headers, _ = ask(server, "/")
     tag, date = headers["etag"], headers["last-modified"]
@@ -260,15 +276,54 @@ def test_conditional_requests_are_answered_by_the_validators(server):
         ([f"If-Modified-Since: {formatdate(time_ + 60, usegmt=True)}"], 304),
         ([f"If-Modified-Since: {formatdate(time_ - 60, usegmt=True)}"], 200),
         (["If-Modified-Since: yesterday"], 200),
+        ([f"If-Modified-Since: {in_form(RFC_850, time_)}"], 304),
+        ([f"If-Modified-Since: {in_form(RFC_850, time_ - 60)}"], 200),
+        ([f"If-Modified-Since: {in_form(ASCTIME, time_)}"], 304),
+        ([f"If-Modified-Since: {in_form(ASCTIME, time_ - 60)}"], 200),
+        ([f"If-Match: {tag}"], 200),
+        ([f'If-Match: "other", {tag}'], 200),
+        (["If-Match: *"], 200),
+        (['If-Match: "other"'], 412),
+        ([f"If-Match: W/{tag}"], 412),
+        ([f"If-Unmodified-Since: {date}"], 200),
+        ([f"If-Unmodified-Since: {formatdate(time_ - 60, usegmt=True)}"], 412),
+        ([f"If-Unmodified-Since: {in_form(RFC_850, time_ - 60)}"], 412),
+        (["If-Unmodified-Since: yesterday"], 200),
+        ([f"If-Unmodified-Since: {formatdate(time_ - 60, usegmt=True)}", f"If-Match: {tag}"], 200),
+        ([f"If-Unmodified-Since: {date}", f"If-None-Match: {tag}"], 304),
+        (['If-Match: "other"', f"If-None-Match: {tag}", "Range: bytes=1-2"], 412),
         ([f"If-Modified-Since: {date}", 'If-None-Match: "other"'], 200),
         (["Range: bytes=1-2", f"If-Range: {tag}"], 206),
         (["Range: bytes=1-2", f"If-Range: {date}"], 206),
+        (["Range: bytes=1-2", f"If-Range: {in_form(RFC_850, time_)}"], 206),
+        (["Range: bytes=1-2", f"If-Range: {in_form(RFC_850, time_ + 60)}"], 200),
         (["Range: bytes=1-2", 'If-Range: "other"'], 200),
         (["Range: bytes=1-2", f"If-Range: W/{tag}"], 200),
     ]:
         answered, headers, body = ask(server, "/", *fields)
-        assert (answered, headers["etag"]) == (status, tag), fields
-        assert body == {200: INDEX, 206: INDEX[1:3], 304: b""}[status], fields
+        assert (answered, headers.get("etag", tag)) == (status, tag), fields
+        assert body == {200: INDEX, 206: INDEX[1:3], 304: b"", 412: PAGE_412}[status], fields
+
+
+@pytest.mark.parametrize("seconds", [67_768_036_191_676_799, 67_768_036_191_676_800, 253_402_300_800])
+def test_a_time_that_no_http_date_can_express_is_left_out(seconds):
+    """gmtime_r() refuses years beyond an int, and HTTP has four digits for the year."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as kept:  # tmpfs keeps any time
+        public = Path(kept) / "public"
+        public.mkdir()
+        (public / "index.html").write_bytes(INDEX)
+        os.utime(public / "index.html", (seconds, seconds))
+        if (public / "index.html").stat().st_mtime_ns // 10**9 != seconds:
+            pytest.skip("this file system does not keep such a time")
+        with serve(Path(kept), "modern") as late:
+            for field in (
+                "X: ",
+                "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT",
+                "If-Range: \r\nRange: bytes=0-0",
+            ):
+                status, headers, body = ask(late, "/", field)
+                assert (status, body, headers.get("last-modified")) == (200, INDEX, None)
+            assert ask(late, "/", f"If-None-Match: {headers['etag']}")[0] == 304
 
 
 # ---- refused requests ------------------------------------------------------------------------------------
@@ -281,8 +336,19 @@ def test_conditional_requests_are_answered_by_the_validators(server):
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: me@a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400),
+        (b"GET http:///index.html HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET http://me@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\rA: b\r\nContent-Length: 35\r\n\r\n" + SMUGGLED, 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\nContent-Length: 35\r\n\r\n" + SMUGGLED, 400),
+        (b"GET /?a\rb HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET http://a\rb/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
         (b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody", 405),
@@ -302,6 +368,17 @@ def test_an_invalid_request_is_answered_with_the_right_status(server, request_, 
     assert (answered, headers["connection"]) == (status, "close")
     assert len(body) == int(headers["content-length"]) > 0
     assert headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+
+
+def test_an_error_after_head_has_a_body(server):
+    """The client cannot know that the server has not read the method of the second request."""
+    with server.connect() as client:
+        client.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4096).endswith(b"\r\n\r\n")
+        client.sendall(b"GET / HTTP/1.1\r\nCookie: " + b"x" * 9000)
+        head, body = read_answers(client, 1)[0]
+        assert head.startswith(b"HTTP/1.1 431 ")
+        assert b"431" in body
 
 
 def test_an_empty_line_before_a_request_is_ignored(server):
@@ -404,13 +481,6 @@ def no_descriptor_leaked(server: Server) -> bool:
     while server.descriptors() > server.idle_descriptors and time.monotonic() < end:
         time.sleep(0.1)
     return server.descriptors() <= server.idle_descriptors
-
-
-def is_established(server: Server, client: socket.socket) -> bool:
-    """Return whether the server's end of a connection is still open."""
-    ends = [f"0100007F:{port:04X}" for port in (server.port, client.getsockname()[1])]
-    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-    return any(line[1:3] == ends and line[3] == "01" for line in table)
 
 
 def test_many_requests_leak_no_memory_and_no_descriptors(server):
@@ -534,15 +604,17 @@ def test_a_new_file_is_served_at_once(server, directory):
     path.unlink()
 
 
+def patience(what: str, milliseconds: int) -> tuple[str, str]:
+    """Return an edit that sets one of the server's time limits."""
+    source = (SAMPLES / NAME / "connection.c").read_text()
+    line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
+    return line, f"#define {what}_PATIENCE {milliseconds}"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_clients_are_disconnected(mode, directory):
-    def impatient(what: str) -> tuple[str, str]:
-        source = (SAMPLES / NAME / "connection.c").read_text()
-        line = next(line for line in source.splitlines() if line.startswith(f"#define {what}_PATIENCE"))
-        return line, f"#define {what}_PATIENCE 500"
-
     with (
-        serve(directory, mode, *impatient("REQUEST")) as server,
+        serve(directory, mode, *patience("REQUEST", 500)) as server,
         server.connect() as client,
     ):
         for byte in b"GET / HTTP/1.1\r\nX: ":
@@ -551,20 +623,82 @@ def test_slow_clients_are_disconnected(mode, directory):
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
     with (
-        serve(directory, mode, *impatient("ANSWER")) as server,
+        serve(directory, mode, *patience("ANSWER", 500)) as server,
         server.connect() as deaf,
     ):
         deaf.sendall(b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(2.2)
-        assert not is_established(server, deaf), "the server still waits for the client to read"
+        assert not server.is_established(deaf), "the server still waits for the client to read"
         assert len(b"".join(iter(lambda: deaf.recv(1 << 20), b""))) < SIZE
     with (
-        serve(directory, mode, *impatient("IDLE")) as server,
+        serve(directory, mode, *patience("IDLE", 500)) as server,
         server.connect() as silent,
     ):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         read_answers(silent, 1)
         assert silent.recv(1) == b""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_client_that_reads_too_slowly_is_disconnected(mode, directory):
+    with serve(directory, mode, *patience("ANSWER", 2500), *SMALL_SEND_BUFFER) as server:
+        assert not server.keeps_slow_reader("/large.png", 7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_oldest_idle_connection_gives_way_when_all_are_in_use(mode, directory):
+    few = ("MAX_CONNECTIONS 1536", "MAX_CONNECTIONS 8", "ACCEPT_MARGIN   512", "ACCEPT_MARGIN 4")
+    with serve(directory, mode, *few) as server, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(8)]
+        time.sleep(0.1)
+        idle[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_answers(idle[0], 1)
+        assert server.get("/")[0] == 200
+        assert idle[1].recv(1) == b""
+        assert server.is_established(idle[0])
+
+
+def test_the_oldest_idle_connection_gives_way_when_no_descriptor_is_left(directory):
+    """With the set for 5.6: direct descriptors do not count."""
+    with serve(directory, "5.6") as server, contextlib.ExitStack() as stack:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        for _ in range(8):
+            stack.enter_context(server.connect())
+        assert server.get("/missing")[0] in (404, 503)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_content_is_not_freed_while_the_kernel_may_still_send_it(mode, directory):
+    """A free() that overwrites the memory, and takes so long that the client has read on by its end."""
+    (directory / "public" / "zeros.bin").write_bytes(bytes(1024**2))
+    wait = "select(0, NULL, NULL, NULL, &(struct timeval){.tv_sec = 2});"
+    poison = f"if (file->content) {{ memset(file->content, 'x', (size_t)file->document.size); {wait} }}"
+    edit = ("free(file->content);", f"{poison} free(file->content);", "FRESH_MS     1000", "FRESH_MS 1")
+    with (
+        serve(directory, mode, *patience("ANSWER", 100), *edit) as server,
+        server.connect() as client,
+    ):
+        client.sendall(b"GET /zeros.bin HTTP/1.0\r\n\r\n")
+        time.sleep(1.6)  # until after the deadline, which is checked once a second
+        body = b"".join(iter(lambda: client.recv(1 << 16), b"")).partition(b"\r\n\r\n")[2]
+        assert 0 < len(body) < 1024**2
+        assert set(body) == {0}, f"{body.count(b'x')} bytes of freed memory were sent"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_full_queues_delay_requests_and_split_no_linked_ones(mode, directory):
+    """The kernel refuses submissions (EBUSY) while it has completions for which the queue had no room."""
+    submit = "int error = io_uring_submit_and_wait(&ring"
+    full = ("SQ_ENTRIES 2048", "SQ_ENTRIES 4", "CQ_ENTRIES 16384", "CQ_ENTRIES 4")
+    busy = (submit, submit.replace("io_uring", "rand() % 2 ? -EBUSY : io_uring"))
+    request = b"GET /large.png HTTP/1.1\r\nHost: x\r\n\r\nGET /block.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serve(directory, mode, *full, *busy) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(8)]
+        for client in clients:
+            client.sendall(request)
+        for client in clients:
+            assert [body for _, body in read_answers(client, 2)] == [binary(SIZE), binary(100_001)]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -578,6 +712,17 @@ def test_it_recovers_from_running_out_of_descriptors(mode, directory):
 # ---- starting and ending ---------------------------------------------------------------------------------
 
 
+def refuses(server: Server) -> bool:
+    """Return whether the server refuses new connections, at the latest after a second."""
+    for _ in range(20):
+        try:
+            server.connect().close()
+        except ConnectionRefusedError:
+            return True
+        time.sleep(0.05)  # with several rings, each stops by itself
+    return False
+
+
 @pytest.mark.parametrize("options", [(), ("-5",), ("-r", "2")], ids=["modern", "5.6", "two rings"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_on_a_signal_it_finishes_answers_and_closes_idle_connections(number, options, directory):
@@ -589,6 +734,7 @@ def test_on_a_signal_it_finishes_answers_and_closes_idle_connections(number, opt
         read_answers(waiting, 1)
         server.process.send_signal(number)
         assert waiting.recv(1) == b"", "an idle connection must be closed"
+        assert refuses(server), "a new client must see at once that nobody will answer it"
         received += b"".join(iter(lambda: busy.recv(1 << 16), b""))
         assert received.endswith(binary(SIZE))
         assert server.process.wait(10) == 0

@@ -85,7 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle(self):
         try:
             self.look()
-            super().handle()
+            if not re.search(rb"\r[^\n]", self.connection.recv(65536, socket.MSG_PEEK)):
+                super().handle()
         except OSError:
             pass
 
@@ -93,7 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        if self.request_version == "HTTP/1.1" and "Host" not in self.headers:
+        if self.request_version == "HTTP/1.1" and " " in self.headers.get("Host", " "):
             return self.send_error(400)
         path = self.path.split("?")[0]
         if not path.startswith("/") or re.search("\0|%(?![0-9a-fA-F]{2})", path):
@@ -111,6 +112,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_error(404)
         size, status, first, last = len(data), 200, 0, len(data) - 1
         tag = '"%d"' % size
+        if self.headers.get("If-Match", tag) not in ("*", tag):
+            return self.send_error(412)
         wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if wanted:
             status, (one, two) = 206, wanted.groups()
@@ -158,6 +161,15 @@ NO_ERROR = """def send_error(self, *_):
 
     def handle(self):"""
 
+#: Answers errors without their body.
+NO_BODY = """
+
+    def send_error(self, code, *_):
+        self.send_response(code)
+        self.send_header("Content-Length", "9")
+        self.send_header("Connection", "close")
+        self.end_headers()"""
+
 #: Serves only 150 connections.
 LIMITED = f"""served = []
 
@@ -195,7 +207,11 @@ SERVERS = {
     ('self.headers.get("Range", "")', '""'): ["ranges"],
     ("status, data = 416", "status, data = 200"): ["ranges"],
     ('if self.headers.get("If-None-Match") == tag:', "if False:"): ["conditional requests"],
-    ('and "Host" not in self.headers', "and False"): ["no host"],
+    ('and " " in self.headers.get("Host", " ")', "and False"): ["no host"],
+    ('and " " in self.headers.get("Host", " ")', 'and "Host" not in self.headers'): ["no host"],
+    ("return self.send_error(412)", "pass"): ["preconditions"],
+    (r'rb"\r[^\n]"', 'b"never"'): ["bare CR"],
+    ("do_HEAD = do_GET", f"do_HEAD = do_GET{NO_BODY}"): ["error after HEAD", "missing file"],
     ("class Server", "import signal\nsignal.signal(15, signal.SIG_IGN)\nclass Server"): ["SIGTERM"],
     ("class Server", "import signal\nsignal.signal(15, lambda *_: os._exit(3))\nclass Server"): ["SIGTERM"],
     ("class Server", f"os.system({CRASH.replace('$$', '$PPID')!r})\nclass Server"): ["io_uring denied"],

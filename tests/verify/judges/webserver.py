@@ -40,7 +40,10 @@ HTTP_1_1 = (
     "HEAD and keep-alive",
     "ranges",
     "conditional requests",
+    "preconditions",
     "no host",
+    "bare CR",
+    "error after HEAD",
 )
 
 PORT = 8000
@@ -766,11 +769,50 @@ def conditional_requests(_):
     return bool(tries), f"{len(tries)} right answers"
 
 
+@case("preconditions", "status 412 for another version of the file, 200 for this one")
+def preconditions(_):
+    """A client that puts a file together from ranges must not mix two versions."""
+    first = get("/type.html")
+    tries = [('If-Match: "another"', 412), ("If-Match: *", 200)]
+    if first.header("last-modified"):
+        tries.append(("If-Unmodified-Since: " + first.header("last-modified"), 200))
+        tries.append(("If-Unmodified-Since: Thursday, 01-Jan-70 00:00:01 GMT", 412))
+    for header, status in tries:
+        answer = get("/type.html", headers=("Connection: close", header))
+        if answer.status != status or (status == 200 and answer.body != b"html"):
+            return False, f"{header}: {answer}"
+    return True, f"{len(tries)} right answers"
+
+
 @case("no host", "status 400")
 def no_host(_):
-    """HTTP/1.1 requires this header."""
-    answer = ask(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    """HTTP/1.1 requires this header, with a host as its value."""
+    for header in (b"", b"Host: a b\r\n"):
+        answer = ask(b"GET / HTTP/1.1\r\nConnection: close\r\n" + header + b"\r\n")
+        if answer.status != 400:
+            break
     return answer.status == 400, str(answer)
+
+
+@case("bare CR", "an error and the end of the connection")
+def bare_cr(_):
+    """If it passes for the end of a line, a proxy sees one request where the server sees two."""
+    inner = request("/type.txt")
+    return all_refused(
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + line + b"Content-Length: %d\r\n\r\n" % len(inner) + inner,)
+        for line in (b"\rA: b\r\n", b"\r\r\n")
+    )
+
+
+@case("error after HEAD", "an error with its body, as after any other request")
+def error_after_head(_):
+    """The method of a request whose head was not read to its end is not that of the request before."""
+    with Client() as client:
+        client.send(request("/type.txt", method="HEAD", headers=()))
+        client.next_answer(bodiless=True)
+        client.send(request("/type.txt", headers=("Cookie: " + "x" * 100000,)))
+        answer = client.last_answer()
+    return answer.status >= 400 and answer.whole and bool(answer.body), str(answer)
 
 
 @case(
