@@ -29,7 +29,7 @@
 #define BUFFERS      4096 /* a power of two */
 #define BUFFER_BYTES 4096
 #define GROUP        0  /* the ID of the buffer ring: a program may have several */
-#define MOST_HELD    16 /* buffers of a client; somewhat more arrive until the cancellation */
+#define MOST_HELD    16 /* buffers of a client; some 80 may arrive until the cancellation */
 #define PATIENCE     10 /* seconds for a client to read something */
 enum kind { ACCEPT, RECV, SEND, CANCEL };
 #define USER_DATA(kind, socket) ((void *)((uintptr_t)(socket) << 2 | (kind)))

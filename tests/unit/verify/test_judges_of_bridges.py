@@ -16,6 +16,7 @@ from tests.unit.verify.test_judges import (
     write_program,
 )
 from tests.verify import judges
+from tests.verify.expectation import is_too_old
 
 #: A correct cksum: that of coreutils also prints a line for a directory.
 CKSUM = """\
@@ -133,8 +134,7 @@ FETCHES = {
 
 #: A correct echo server.
 ECHO = r"""#!@python@
-import os, resource, signal, socket, sys, threading
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))  # as in the sandbox
+import os, signal, socket, sys, threading
 
 def serve(client):
     try:
@@ -250,3 +250,18 @@ def test_a_program_that_uses_io_uring_fails_where_it_is_denied(tmp_path):
     for name in CORRECT:
         verdicts = judge(name, script(tmp_path, name, *fault), "io_uring denied", judges.WITHOUT)
         assert rejections(verdicts).keys() == {"io_uring denied", judges.WITHOUT}
+
+
+@pytest.mark.parametrize(
+    ("release", "sample", "old"),
+    [
+        ("5.6.4-050604-generic", {"needs_linux": "6.1"}, True),
+        ("6.0.19", {"needs_linux": "6.1"}, True),
+        ("6.1", {"needs_linux": "6.1"}, False),
+        ("6.1.0-56-cloud-amd64", {"needs_linux": "6.1"}, False),
+        ("5.15.0-100-generic", {"needs_linux": "5.15"}, False),
+        ("5.4.0", {}, False),
+    ],
+)
+def test_a_program_is_not_judged_on_a_kernel_without_its_operations(release, sample, old):
+    assert is_too_old(release, sample) is old

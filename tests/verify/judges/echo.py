@@ -40,7 +40,7 @@ PATIENCE = 30
 
 #: Clients at once, and clients that send but do not read.
 MANY = 200
-DEAF = 20
+DEAF = 10
 
 #: After so many clients the server must not have grown by more than GROWTH bytes.
 CLIENTS = 300
