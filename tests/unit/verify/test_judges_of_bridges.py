@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.verify.test_judges import (
+from tests.unit.verify.judging import (
     CRASH,
     RING,
     contract,
@@ -134,7 +134,8 @@ FETCHES = {
 
 #: A correct echo server.
 ECHO = r"""#!@python@
-import os, signal, socket, sys, threading
+import os, resource, signal, socket, sys, threading
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))  # 200 threads take more than the sandbox gives
 
 def serve(client):
     try:

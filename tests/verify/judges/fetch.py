@@ -30,6 +30,9 @@ from tests.verify.judges.common import (
 
 CASES = Cases()
 
+#: The sandbox limits the address space.
+threading.stack_size(256 * 1024)
+
 #: Milliseconds for a step: when the time-out is not to come, and when it is.
 PATIENT, IMPATIENT = 10000, 500
 
@@ -75,6 +78,7 @@ class Server:
 
     def __exit__(self, *_):
         self._over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread in accept()
         self._listener.close()
 
     def _serve(self):
