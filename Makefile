@@ -107,11 +107,11 @@ c-files = $$(git ls-files 'samples/*.c')
 c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
 .PHONY: test test-kernels test-blog test-unit lint
-test: lint ## lint, unit tests, and whole provisionings of disposable hosts (40 minutes)
+test: lint ## lint, unit tests, and whole provisionings of disposable hosts (about an hour)
 	@lab/system-packages vm container
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
-test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and more trial boots (over an hour)
+test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and every trial boot (hours)
 	@lab/system-packages vm
 	$(pytest) $$(ls tests/e2e/test_kernels*.py)
 test-blog: $(venv) ## the profile blog-2020, whole, on a real Linux 5.6 (tests/e2e/test_blog.py says what it needs)
