@@ -62,7 +62,8 @@ CPS = {
 
 #: A correct web server.
 SERVER = r"""#!@python@
-import email.utils, http.server, mimetypes, os, re, socket, stat, sys, urllib.parse
+import email.utils, http.server, mimetypes, os, re, resource, socket, stat, sys, urllib.parse
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))  # 200 threads take more than the sandbox gives
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
