@@ -113,7 +113,7 @@ test: lint ## lint, unit tests, and whole provisionings of disposable hosts (abo
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
 test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and every trial boot (hours)
 	@lab/system-packages vm
-	$(pytest) $$(ls tests/e2e/test_kernels*.py)
+	$(pytest) tests/e2e/test_kernels*.py
 test-blog: $(venv) ## the profile blog-2020, whole, on a real Linux 5.6 (tests/e2e/test_blog.py says what it needs)
 	@lab/system-packages vm
 	$(pytest) tests/e2e/test_blog.py

@@ -2,7 +2,6 @@
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
-#include <errno.h>
 #include <stdbool.h>
 
 struct connection; /* the owner of its requests: see ring_owner() */
@@ -33,11 +32,5 @@ void connections_make_room(void);
 
 /* Closes idle connections now, and the others after their answer. */
 void connections_stop(void);
-
-/* Transient errors, to be retried. */
-static inline bool is_transient(int error)
-{
-    return error == -EINTR || error == -EAGAIN;
-}
 
 #endif

@@ -47,7 +47,7 @@ void *ring_owner(const struct io_uring_cqe *completion)
 void ring_submit(unsigned wanted)
 {
     int error = io_uring_submit_and_wait(&ring, wanted);
-    if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY)
+    if (error < 0 && !is_transient(error) && error != -EBUSY)
         errx(EXIT_FAILURE, "io_uring_submit_and_wait: %s", strerror(-error));
 }
 

@@ -14,6 +14,7 @@
 #ifndef RING_H
 #define RING_H
 
+#include <errno.h>
 #include <liburing.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,12 @@ void ring_check(int directory);
 
 enum kind ring_kind(const struct io_uring_cqe *completion);
 void *ring_owner(const struct io_uring_cqe *completion);
+
+/* Transient errors, to be retried. */
+static inline bool is_transient(int error)
+{
+    return error == -EINTR || error == -EAGAIN;
+}
 
 /*
  * Submits the queue and waits for so many completions; may do less, because of a signal, or because the

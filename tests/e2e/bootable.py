@@ -17,6 +17,12 @@ from tests.mirror.minimal_debs import base
 #: Seconds until an unconfirmed trial reboots. An emulated machine answers 30 s after its start.
 CONFIRM = 120
 
+#: A real Linux 5.6 under its mainline name; URING_LAB_KERNELS names a directory with VERSION/*.deb.
+REAL_VERSION, REAL_RELEASE = "5.6.4", "5.6.4-050604-generic"
+REAL_DIRECTORY = Path(os.environ.get("URING_LAB_KERNELS", "")) / REAL_VERSION
+REAL_DEBS = sorted(REAL_DIRECTORY.glob("*.deb"))
+NO_REAL_DEBS = f"URING_LAB_KERNELS names no directory with {REAL_VERSION}/*.deb, a real Linux 5.6"
+
 
 class Archive:
     """The archive, its server, and the role variables to use it.
@@ -75,6 +81,14 @@ def archive(directory: Path, headers: bool = True) -> Iterator[Archive]:
     root.mkdir()
     with server.serve(root) as running:
         yield Archive(directory, running, headers)
+
+
+@contextlib.contextmanager
+def real_archive(directory: Path) -> Iterator[Archive]:
+    """Serve the real kernel in the layout of its time, signed by a key of the test's own."""
+    with archive(directory, headers=False) as served:
+        served.mirror.add(REAL_VERSION, REAL_DEBS)
+        yield served
 
 
 def killed(

@@ -16,8 +16,6 @@ import yaml
 from tests.e2e import bootable
 from tests.e2e.support import make
 
-VERSION, RELEASE = "5.6.4", "5.6.4-050604-generic"
-DEBS = sorted((Path(os.environ.get("URING_LAB_KERNELS", "")) / VERSION).glob("*.deb"))
 COPIES = Path(os.environ.get("URING_LAB_GIT", "/nonexistent"))
 #: The copies' names, and the addresses for which they stand.
 REPOSITORIES = {
@@ -28,7 +26,7 @@ REPOSITORIES = {
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.kernels,
-    pytest.mark.skipif(not DEBS, reason=f"URING_LAB_KERNELS names no directory with {VERSION}/*.deb"),
+    pytest.mark.skipif(not bootable.REAL_DEBS, reason=bootable.NO_REAL_DEBS),
     pytest.mark.skipif(
         not all((COPIES / name).is_dir() for name in REPOSITORIES),
         reason=f"URING_LAB_GIT names no directory with {' and '.join(REPOSITORIES)}",
@@ -38,8 +36,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
-        served.mirror.add(VERSION, DEBS)
+    with bootable.real_archive(tmp_path_factory.mktemp("archive")) as served:
         yield served
 
 
@@ -70,11 +67,15 @@ def inventory(vm, archive, tmp_path_factory):
     return path
 
 
+def provision(archive, inventory):
+    given = ["PROFILE=blog-2020", f"KERNEL={bootable.REAL_VERSION}", f"INVENTORY={inventory}"]
+    return make("provision", *given, environment=archive.environment, timeout=5400)
+
+
 def test_the_articles_profile_is_provisioned_and_every_check_passes(vm, archive, inventory, record_property):
-    given = ["PROFILE=blog-2020", f"KERNEL={VERSION}", f"INVENTORY={inventory}"]
-    run = make("provision", *given, environment=archive.environment, timeout=5400)
+    run = provision(archive, inventory)
     assert run.status == 0, run.output
-    assert vm.run("uname -r").strip() == RELEASE
+    assert vm.run("uname -r").strip() == bootable.REAL_RELEASE
     checks = run.checks()
     assert checks["failed"] == []
     record_property("checks passed", len(checks["passed"]))
@@ -82,7 +83,6 @@ def test_the_articles_profile_is_provisioned_and_every_check_passes(vm, archive,
 
 
 def test_a_second_run_changes_nothing(archive, inventory):
-    given = ["PROFILE=blog-2020", f"KERNEL={VERSION}", f"INVENTORY={inventory}"]
-    run = make("provision", *given, environment=archive.environment, timeout=5400)
+    run = provision(archive, inventory)
     assert run.status == 0, run.output
     assert {step["status"] for step in run.steps().values()} == {"ok"}

@@ -89,12 +89,19 @@ def test_a_changed_program_is_detected_and_built_again(container):
 
 
 def test_both_connections_find_the_same(container):
-    counts = []
+    """Except for files of 3 GiB, which are tried or left out according to the host's pace at that moment."""
+    found = []
     for connection in ("ssh", "paramiko"):
         run = make("verify", f"INVENTORY={container.inventory}", f"CONNECTION={connection}")
         assert run.status == 0, run.output
-        counts.append({kind: len(names) for kind, names in run.checks().items()})
-    assert counts[0] == counts[1]
+        found.append(
+            {
+                kind: sorted(name for name in names if "3 GiB" not in name)
+                for kind, names in run.checks().items()
+            }
+        )
+    assert found[0] == found[1]
+    assert len(found[0]["passed"]) > 300
 
 
 # The container as a user's own host: user@address:port, with the user's ssh configuration.

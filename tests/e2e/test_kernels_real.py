@@ -5,30 +5,19 @@ mirror on the loopback; the others are Debian's own. Not part of `make test`: `m
 """
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from tests.e2e import bootable
 from tests.e2e.support import playbook
 
-VERSION = "5.6.4"
-RELEASE = "5.6.4-050604-generic"
-DEBS = Path(os.environ.get("URING_LAB_KERNELS", "")) / VERSION
-
-needs_debs = pytest.mark.skipif(
-    not list(DEBS.glob("*.deb")),
-    reason=f"URING_LAB_KERNELS names no directory with {VERSION}/*.deb, a real Linux 5.6",
-)
+needs_debs = pytest.mark.skipif(not bootable.REAL_DEBS, reason=bootable.NO_REAL_DEBS)
 pytestmark = pytest.mark.vm
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Serve the real 5.6 in the layout of its time, signed by a key of the test's own."""
-    with bootable.archive(tmp_path_factory.mktemp("archive"), headers=False) as served:
-        served.mirror.add(VERSION, sorted(DEBS.glob("*.deb")))
+    with bootable.real_archive(tmp_path_factory.mktemp("archive")) as served:
         yield served
 
 
@@ -50,9 +39,9 @@ def every_program_passes(vm, release):
 @needs_debs
 @pytest.mark.kernels
 def test_a_real_5_6_of_the_mirror_runs_every_program(provisioned, archive):
-    code, output = archive.step(provisioned, VERSION)
+    code, output = archive.step(provisioned, bootable.REAL_VERSION)
     assert code == 0, output
-    every_program_passes(provisioned, RELEASE)
+    every_program_passes(provisioned, bootable.REAL_RELEASE)
 
 
 @needs_debs
@@ -60,11 +49,10 @@ def test_a_real_5_6_of_the_mirror_runs_every_program(provisioned, archive):
 def test_a_real_5_6_from_a_directory_of_debs_is_the_same_kernel(provisioned):
     code, output = playbook(provisioned, "rollback", "--tags", "kernel")
     assert code == 0, output
-    code, output = playbook(
-        provisioned, "kernel", "-e", "kernel_source=debs", "-e", f"kernel_debs_folder={DEBS}"
-    )
+    given = {"kernel_source": "debs", "kernel_debs_folder": str(bootable.REAL_DIRECTORY)}
+    code, output = playbook(provisioned, "kernel", "-e", json.dumps(given))
     assert code == 0, output
-    assert provisioned.run("uname -r").strip() == RELEASE
+    assert provisioned.run("uname -r").strip() == bootable.REAL_RELEASE
 
 
 @pytest.mark.kernels

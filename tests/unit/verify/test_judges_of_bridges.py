@@ -236,12 +236,6 @@ def test_each_case_rejects_some_faulty_program(name, faults):
     assert {case for cases in faults.values() for case in cases} >= contract(name)
 
 
-@pytest.mark.parametrize("name", ["cksum", "fetch", "echo"])
-def test_a_judge_is_ascii(name):
-    """Otherwise testinfra would first ask the host for its encoding."""
-    assert judges.source(name).isascii()
-
-
 def test_a_program_that_uses_io_uring_fails_where_it_is_denied(tmp_path):
     """The program is correct except that it crashes without io_uring."""
     need_io_uring()

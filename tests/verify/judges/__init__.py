@@ -18,7 +18,7 @@ def source(contract: str) -> str:
     """Return a contract's judge as one Python 3.6 script that contains the module `common`.
 
     Args:
-        contract: cat, cp or webserver, as in samples/catalog.yml.
+        contract: as in samples/catalog.yml, such as cat.
 
     """
     common = f"{__name__}.common"

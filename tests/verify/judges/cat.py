@@ -16,6 +16,7 @@ from tests.verify.judges.common import (
     need_pace,
     need_short_file,
     payload,
+    refusal,
     run,
     scratch,
     write,
@@ -138,11 +139,6 @@ def without_io_uring(program):
     """A program that uses io_uring fails this case."""
     outcome = run([program, write("text", TEXT)], "text", deny_uring=True)
     return outcome.right, str(outcome)
-
-
-def refusal(outcome):
-    """Expect a refusal without any output."""
-    return outcome.refused and outcome.same, str(outcome)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tests.verify.judges.common import (
     need_pace,
     need_short_file,
     payload,
+    refusal,
     run,
     scratch,
     write,
@@ -138,11 +139,6 @@ def io_uring_denied(program):
 def without_io_uring(program):
     """A program that uses io_uring fails this case."""
     return verdict(compared(program, write("input", payload(1000)), deny_uring=True))
-
-
-def refusal(outcome):
-    """Expect a refusal without any output."""
-    return outcome.refused and outcome.same, str(outcome)
 
 
 if __name__ == "__main__":

@@ -303,6 +303,36 @@ class FileReader:
         return block
 
 
+def refusal(outcome):
+    """Expect a refusal without any output."""
+    return outcome.refused and outcome.same, str(outcome)
+
+
+def listeners(port):
+    """List the addresses, as in /proc/net/tcp, that listen on a port in this network namespace.
+
+    A test connection would not do: some servers leak a descriptor for each.
+    """
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (read(table) or b"").decode().splitlines()[1:]:
+            fields = line.split()
+            address, _, number = fields[1].partition(":")
+            if number == f"{port:04X}" and fields[3] == "0A":
+                found.append(address)
+    return found
+
+
+def descriptors(process):
+    """Count the open files of a process."""
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def resident_memory(process):
+    """Return the resident memory of a process, in bytes."""
+    return int(read(f"/proc/{process.pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def keep_small_pages():
     """Disable transparent huge pages, which look as if memory had grown by MiB."""
     set_thp_disable = 41

@@ -23,10 +23,12 @@ from tests.verify.judges.common import (
     MIB,
     Cases,
     deny_io_uring,
+    descriptors,
     keep_small_pages,
+    listeners,
     payload,
     quote,
-    read,
+    resident_memory,
     run,
     scratch,
     tell_status,
@@ -110,11 +112,11 @@ class Server:
 
     def descriptors(self):
         """Count its open files."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        return descriptors(self._process)
 
     def memory(self):
         """Return its resident memory in bytes."""
-        return int(read(f"/proc/{self._process.pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_memory(self._process)
 
 
 def exchange(clients, datas, finish=True):
@@ -193,12 +195,7 @@ def starts(server):
 @case("loopback only", "it to listen on 127.0.0.1 and nowhere else")
 def loopback_only(server):
     """Nobody outside may use it."""
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (read(table) or b"").decode().splitlines()[1:]:
-            address, _, port = line.split()[1].partition(":")
-            if port == f"{server.port:04X}" and line.split()[3] == "0A":
-                found.append(address)
+    found = listeners(server.port)
     return found == ["0100007F"], "listening on {}".format(", ".join(found))
 
 
@@ -245,18 +242,22 @@ def idle_clients(server):
         return good and exchange(clients, [b"at last"] * MANY), found
 
 
-def fill(server, stack):
-    """Connect a client that sends until the server takes no more from it, or has taken too much."""
-    client = stack.enter_context(server.connect())
+def send_without_reading(client, data, seconds):
+    """Send until the server has taken no more for some seconds, or all of it; return how much it took."""
     client.setblocking(False)
     last, sent = time.monotonic(), 0
-    while time.monotonic() < last + 0.2 and sent < MOST_SENT:
+    while sent < len(data) and time.monotonic() < last + seconds:
         try:
-            sent += client.send(bytes(MIB))
+            sent += client.send(data[sent : sent + MIB])
             last = time.monotonic()
         except BlockingIOError:
             time.sleep(0.01)
-    return client
+    return sent
+
+
+def fill(server, stack):
+    """Connect a client that sends until the server takes no more from it, or has taken too much."""
+    send_without_reading(stack.enter_context(server.connect()), bytes(MOST_SENT), 0.2)
 
 
 @case("deaf clients", f"an answer in bounded memory while {DEAF} clients send and do not read")
@@ -276,14 +277,7 @@ def slow_reader(server):
     """The server stops to read from it for a while, and has to start again."""
     data = payload(16 * MIB)
     with server.connect() as client:
-        client.setblocking(False)
-        sent, last = 0, time.monotonic()
-        while sent < len(data) and time.monotonic() < last + 0.5:
-            try:
-                sent += client.send(data[sent : sent + MIB])
-                last = time.monotonic()
-            except BlockingIOError:
-                time.sleep(0.01)
+        sent = send_without_reading(client, data, 0.5)
         client.settimeout(PATIENCE)
         got = bytearray()
         while len(got) < sent:

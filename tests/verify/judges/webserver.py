@@ -20,10 +20,13 @@ from tests.verify.judges.common import (
     MIB,
     Cases,
     deny_io_uring,
+    descriptors,
     keep_small_pages,
+    listeners,
     payload,
     quote,
     read,
+    resident_memory,
     scratch,
     tell_status,
     write,
@@ -110,7 +113,7 @@ class Server:
             preexec_fn=deny_io_uring if deny_uring else keep_small_pages,
         )
         end = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < end and self._process.poll() is None and not listeners():
+        while time.monotonic() < end and self._process.poll() is None and not listeners(PORT):
             time.sleep(0.02)
 
     def up(self):
@@ -122,13 +125,13 @@ class Server:
 
     def runs(self):
         """Return whether it runs and listens."""
-        return self._process.poll() is None and bool(listeners())
+        return self._process.poll() is None and bool(listeners(PORT))
 
     def stop(self):
         """Stop it, wait until the port is free (some milliseconds longer), and describe how it ended."""
         if self._process is None:
             return "it did not start"
-        if not listeners():
+        if not listeners(PORT):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)  # it is exiting
         ran = self._process.poll() is None
@@ -140,7 +143,7 @@ class Server:
         self._errors.close()
         self._process = None
         end = time.monotonic() + START_TIMEOUT
-        while listeners() and time.monotonic() < end:
+        while listeners(PORT) and time.monotonic() < end:
             time.sleep(0.02)
         return "it ran" if ran else tell_status(status) + quote(errors)
 
@@ -157,27 +160,11 @@ class Server:
 
     def descriptors(self):
         """Count its open files."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        return descriptors(self._process)
 
     def memory(self):
         """Return its resident memory in bytes."""
-        pages = read(f"/proc/{self._process.pid}/statm").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def listeners():
-    """List the addresses, as in /proc/net/tcp, that listen on the port in this network namespace.
-
-    A test connection would not do: some servers leak a descriptor for each.
-    """
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (read(table) or b"").decode().splitlines()[1:]:
-            fields = line.split()
-            address, _, port = fields[1].partition(":")
-            if port == f"{PORT:04X}" and fields[3] == "0A":
-                found.append(address)
-    return found
+        return resident_memory(self._process)
 
 
 def case(name, expected, needs_server=True):
@@ -380,7 +367,7 @@ def starts(server):
 @case("loopback only", "it to listen on 127.0.0.1 and nowhere else")
 def loopback_alone(_):
     """It serves files without access control."""
-    found = listeners()
+    found = listeners(PORT)
     return found == ["0100007F"], "listening on {}".format(", ".join(found))
 
 
