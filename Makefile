@@ -85,7 +85,6 @@ kernels: $(venv) ## list the kernels that KERNEL may name, and those that HOST o
 # ---- Lab hosts -------------------------------------------------------------------------------------------------
 .PHONY: lab-up lab-ssh lab-console lab-list lab-down lab-snapshot lab-revert
 lab-up: $(venv) ## make and start a disposable host
-	@lab/system-packages "$${KIND:-vm}"
 	@exec $(lab) up --name "$$NAME" $${KIND:+--kind "$$KIND"} $${SUITE:+--suite "$$SUITE"}
 lab-ssh: $(venv) ## log in to it
 	@exec $(lab) ssh --name "$$NAME"
@@ -108,7 +107,7 @@ c-and-headers = $$(git ls-files 'samples/*.[ch]')
 
 .PHONY: test test-kernels test-blog test-unit lint
 test: lint ## lint, unit tests, and whole provisionings of disposable hosts (about an hour)
-	@lab/system-packages vm container
+	@lab/system-packages vm container debian
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
 test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and every trial boot (hours)

@@ -1,11 +1,9 @@
 """The lab host that a run uses when it is given no other."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli.errors import InfrastructureError, UsageError
-from cli.run import ROOT
+from cli.errors import UsageError
 
 
 def lab_host_runs(environment: Mapping[str, str]) -> bool:
@@ -33,10 +31,6 @@ def lab_inventory(environment: Mapping[str, str], make: bool) -> Path:
         if not found.running:
             raise UsageError(f"the lab host {name} does not run; `make lab-up NAME={name}` starts it")
         return found.inventory
-    kind = environment.get("KIND") or None
-    if kind and kind not in machine.KINDS:
-        raise UsageError(f"KIND={kind}: must be {' or '.join(machine.KINDS)}")
-    packages = subprocess.run([ROOT / "lab" / "system-packages", kind or "vm"], check=False)
-    if packages.returncode:
-        raise InfrastructureError("the system packages that a lab host needs are not there")
-    return machine.up(name, kind, environment.get("SUITE") or None).inventory
+    wanted = name, environment.get("KIND") or None, environment.get("SUITE") or None
+    machine.install_packages(*wanted)
+    return machine.up(*wanted).inventory

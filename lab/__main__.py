@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    machine.install_packages(arguments.name, arguments.kind, arguments.suite)
     print(machine.up(arguments.name, arguments.kind, arguments.suite).inventory)
     return 0
 

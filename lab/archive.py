@@ -21,9 +21,13 @@ class Suite:
 
     name: str
     kernel: str
+    #: debian or ubuntu.
+    distribution: str
     origin: str
     archive: str
     security: str
+    #: Whether the mirrors may have dropped it. Archive and security are then where ended releases are kept.
+    ended: bool
     components: tuple[str, ...]
     keyring: str
 
@@ -50,12 +54,15 @@ def suite(name: str | None = None) -> Suite:
         whose = "SUITE" if name else "this computer's own release"
         raise UsageError(f"{whose} is {wanted!r}, which is not available for lab hosts. Known: {known}.")
     distribution = table["distributions"][entry["distribution"]]
+    ended = entry.get("ended", False)
     return Suite(
         name=wanted,
         kernel=entry["kernel"],
+        distribution=entry["distribution"],
         origin=distribution["origin"],
-        archive=distribution["archive"],
-        security=distribution["security"],
+        archive=distribution["ended_archive" if ended else "archive"],
+        security=distribution["ended_archive" if ended else "security"],
+        ended=ended,
         components=tuple(distribution["components"]),
         keyring=distribution["keyring"],
     )
@@ -64,13 +71,14 @@ def suite(name: str | None = None) -> Suite:
 def sources(of: Suite, targets: list[Target]) -> list[str]:
     """Return the lines of sources.list for a guest: the release, its updates and its security updates.
 
-    A mirror of the distribution that this computer's apt uses is preferred to the public archive. Third-party
-    archives are ignored: only those count whose signed Release file has the distribution as Origin.
+    A mirror of the distribution that this computer's apt uses is preferred to the public archive, except for
+    an ended release. Third-party archives are ignored: only those count whose signed Release file has the
+    distribution as Origin.
     """
     ours = [
         target
         for target in targets
-        if target.origin == of.origin and target.uri.startswith(("http://", "https://"))
+        if not of.ended and target.origin == of.origin and target.uri.startswith(("http://", "https://"))
     ]
     archive = next((t.uri for t in ours if "-" not in t.release), of.archive)
     security = next((t.uri for t in ours if t.release.endswith("-security")), of.security)

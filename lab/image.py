@@ -125,4 +125,4 @@ def _bootstrap() -> list[str]:
 
 def _build_disk(suite: archive.Suite, root_tar: Path, directory: Path) -> None:
     with phase(f"making a disk from the root of {suite.name}"):
-        disk.build(root_tar, directory, suite.origin.lower())
+        disk.build(root_tar, directory, suite.distribution)

@@ -1,6 +1,7 @@
 """Lab hosts of either kind: make, find, snapshot, revert, remove."""
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,8 @@ from lab.interrupt import shielded
 from lab.progress import phase, say
 
 KINDS: dict[str, ModuleType] = {"vm": vm, "container": container}
+
+SYSTEM_PACKAGES = Path(__file__).with_name("system-packages")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,25 @@ class Machine:
         return self.directory / "ssh_config"
 
 
+def install_packages(name: str = "lab", kind: str | None = None, suite: str | None = None) -> None:
+    """Install the system packages that up() needs, with the same arguments, and that are missing here.
+
+    Raises UsageError as up() does, LabError when packages cannot be installed.
+    """
+    jobs = package_jobs(states.load(paths.machine(name)), kind, suite)
+    # The script has said what failed.
+    if subprocess.run([SYSTEM_PACKAGES, *jobs], check=False).returncode:
+        raise LabError(f"{name} needs system packages that are missing here.")
+
+
+def package_jobs(existing: states.State | None, kind: str | None, suite: str | None) -> tuple[str, str]:
+    """Return the jobs of lab/system-packages for a machine: its kind, and its distribution (the keyring)."""
+    _check_kind(kind)
+    if existing:
+        return existing.kind, archive.suite(existing.suite).distribution
+    return kind or "vm", archive.suite(suite).distribution
+
+
 def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> Machine:
     """Bring a machine up, made if missing, and return when ssh answers.
 
@@ -44,8 +66,7 @@ def up(name: str = "lab", kind: str | None = None, suite: str | None = None) -> 
     Raises UsageError when a machine of that name has another kind or suite, LabError when it does not come
     up.
     """
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
+    _check_kind(kind)
     release = archive.suite(suite) if suite else None
     directory = paths.machine(name)
     with lock.held(directory):
@@ -146,6 +167,11 @@ def _start(state: states.State) -> None:
     access.write(state.directory, state.name, state.port)
     state.save()
     KINDS[state.kind].start(state)
+
+
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"KIND is {kind!r}: {' or '.join(KINDS)} was expected.")
 
 
 def _check_same(state: states.State, kind: str | None, suite: str | None) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,34 @@ def test_an_image_is_built_once(cache, suite, monkeypatch):
     monkeypatch.setattr(image, "_build_root", build)
     assert image.root(suite) == image.root(suite)
     assert built == ["bookworm"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keyring", "kernel"),
+    [
+        ("trixie", "/usr/share/keyrings/debian-archive-keyring.gpg", "linux-image-cloud-amd64"),
+        ("resolute", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "linux-image-virtual"),
+    ],
+)
+def test_mmdebstrap_verifies_a_release_by_the_keys_of_its_distribution(
+    cache, monkeypatch, name, keyring, kernel
+):
+    """Its own choice would be the keys of this computer's distribution."""
+    commands = []
+
+    def run(command, **options):
+        commands.append(command)
+        Path(command[command.index(name) + 1]).write_text("root")
+
+    monkeypatch.setattr(image, "run", run)
+    monkeypatch.setattr(image, "need", str)
+    image.root(archive.suite(name))
+    (command,) = commands
+    sources = command[command.index(name) + 2 :]
+    assert len(sources) == 3
+    assert all(line.startswith(f"deb [signed-by={keyring}] http://") for line in sources)
+    (include,) = [argument for argument in command if argument.startswith("--include=")]
+    assert include.endswith(f",{kernel}")
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
