@@ -1,9 +1,14 @@
 """Guests are made only from the archive that this computer trusts."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from lab import archive
 from lab.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
 
 #: As `apt-get indextargets` answers on a computer with a mirror, third-party sources and a local repository.
 RECORDED = """\
@@ -42,6 +47,24 @@ def test_another_distribution_comes_from_its_public_archive():
         "deb [signed-by=/usr/share/keyrings/ubuntu-archive-keyring.gpg] "
         "http://archive.ubuntu.com/ubuntu noble main universe"
     )
+
+
+@pytest.mark.parametrize("ended", ["oracular", "plucky", "questing"])
+def test_an_ended_release_comes_from_where_those_are_kept(ended):
+    mirror = archive.parse_targets("Ubuntu|http://mirror.example/ubuntu/|noble\n")
+    lines = archive.sources(archive.suite(ended), mirror)
+    assert {line.split()[2] for line in lines} == {"http://old-releases.ubuntu.com/ubuntu"}
+    assert archive.sources(archive.suite("noble"), mirror)[0].split()[2] == "http://mirror.example/ubuntu"
+
+
+def test_the_ended_releases_of_ubuntu_are_those_of_the_table_of_releases():
+    """An LTS stays on the mirrors for as long as it has ESM."""
+    table = yaml.safe_load((ROOT / "roles/release_upgrade/vars/releases.yml").read_text())
+    until = {row["codename"]: row["until"] for row in table["__release_upgrade_releases"]["ubuntu"]}
+    suites = yaml.safe_load(archive.TABLE.read_text())["suites"]
+    for name, entry in suites.items():
+        if entry["distribution"] == "ubuntu":
+            assert entry.get("ended", False) == (until[name] < "2026-11-22"), name
 
 
 def test_without_apts_lists_the_public_archive_is_used():
