@@ -36,7 +36,7 @@ CONNECTION = paramiko
 NAME = lab
 ## [provision lab-up] the lab host's kind: vm (a virtual machine; the default), container (systemd-nspawn, needs root)
 KIND =
-## [provision lab-up] the lab host's release, such as bookworm; none = this computer's own
+## [provision lab-up test] the lab host's release, such as bookworm; none = this computer's own
 SUITE =
 ## [lab-snapshot lab-revert] the snapshot's name
 LABEL = clean

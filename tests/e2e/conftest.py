@@ -1,8 +1,11 @@
 """Lab hosts for complete provisionings, removed after the tests that use them."""
 
+import os
+
 import pytest
 
 from lab import accelerator, console, machine
+from lab.archive import suite as known_suite
 from tests.e2e import bootable
 from tests.e2e.support import Host
 from tests.e2e.watchdog import Watchdog
@@ -33,7 +36,8 @@ def one_processor():
 
 @pytest.fixture(scope="module")
 def suite():
-    """Return the release of a module's lab host; None, unless a module overrides it: this computer's."""
+    """Return the release of a module's lab host: SUITE or this computer's, unless a module overrides it."""
+    return known_suite(os.environ.get("SUITE")).name
 
 
 def lab_host(request, kind, suite):

@@ -39,8 +39,8 @@ def no_machine():
 
 
 @pytest.mark.container
-def test_two_containers_run_side_by_side_reboot_and_go_back_to_a_snapshot(no_machine):
-    one, two = (Host(machine.up(name, "container")) for name in NAMES)
+def test_two_containers_run_side_by_side_reboot_and_go_back_to_a_snapshot(no_machine, suite):
+    one, two = (Host(machine.up(name, "container", suite)) for name in NAMES)
     assert one.run("hostname").strip() == "e2e-one"
     assert two.run("hostname").strip() == "e2e-two"
     machine.snapshot("e2e-one", "clean")
@@ -57,9 +57,9 @@ def test_two_containers_run_side_by_side_reboot_and_go_back_to_a_snapshot(no_mac
         assert leftovers(name) == []
 
 
-def interrupted_up(kind, phrase, environment=None):
+def interrupted_up(suite, kind, phrase, environment=None):
     """Start a machine, interrupt it like Ctrl-C when it has printed the phrase; return its output."""
-    command = [sys.executable, "-m", "lab", "up", "--name", NAMES[0], "--kind", kind]
+    command = [sys.executable, "-m", "lab", "up", "--name", NAMES[0], "--kind", kind, "--suite", suite]
     run = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -89,14 +89,14 @@ def interrupted_up(kind, phrase, environment=None):
     ("kind", "phrase"),
     [("container", "unpacking the root"), ("container", "booting"), ("vm", "booting")],
 )
-def test_ctrl_c_while_a_machine_comes_up_leaves_nothing(no_machine, kind, phrase):
-    interrupted_up(kind, phrase)
+def test_ctrl_c_while_a_machine_comes_up_leaves_nothing(no_machine, suite, kind, phrase):
+    interrupted_up(suite, kind, phrase)
     assert leftovers(NAMES[0]) == []
 
 
 @pytest.mark.container
-def test_ctrl_c_while_an_image_is_built_leaves_nothing(no_machine, tmp_path):
-    interrupted_up("container", "building", {"XDG_CACHE_HOME": str(tmp_path)})
+def test_ctrl_c_while_an_image_is_built_leaves_nothing(no_machine, suite, tmp_path):
+    interrupted_up(suite, "container", "building", {"XDG_CACHE_HOME": str(tmp_path)})
     assert leftovers(NAMES[0]) == []
     # Searching for mmdebstrap would not do: other tests may be building an image in parallel.
     assert processes(str(tmp_path)) == []
