@@ -87,6 +87,10 @@ SAYS = {
         "its dpkg cannot unpack the debs of {release}, packed by zstd; Debian's can from 12 on, "
         "Ubuntu's from 18.04 on with all updates. Upgrade it, or {xz}."
     ),
+    "io_uring": (
+        "{release} is built without io_uring: the /boot/config-{release} in its debs lacks "
+        "CONFIG_IO_URING=y. Build it with that, or take another kernel (KERNEL=apt)."
+    ),
     "space_boot": (
         "/boot has {free[boot]} MiB free, and this kernel with its initramfs needs {boot}. `apt-get "
         "autoremove --purge` removes kernels that are no longer used."
@@ -142,6 +146,7 @@ def _failing(state, parameters, debs, build, installed):
         "running": not installed and release == state["running"],
         "secure_boot": state["secure_boot"] and source in ("mainline", "debs"),
         "zstd": not installed and not state["dpkg_zstd"] and is_zstd,
+        "io_uring": not installed and debs.get("io_uring") is False,
         "space_boot": not installed and state["own_boot"] and state["free"]["boot"] < boot,
         "space_root": not installed and state["free"]["root"] < root,
         "dkms": dkms and release != "" and not _has_headers(state, release, debs, build),

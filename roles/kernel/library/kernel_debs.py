@@ -37,6 +37,8 @@ size:
   description: What they hold in C(boot) and elsewhere (C(root)), in MiB.
 zstd:
   description: Whether one of them is packed by zstd.
+io_uring:
+  description: Whether the kernel is built with io_uring, or none where its configuration is in none of them.
 """
 
 from ansible.module_utils.basic import AnsibleModule

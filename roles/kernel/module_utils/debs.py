@@ -9,6 +9,7 @@ import tarfile
 #: What is installed out of a folder of kernel debs. Headers need a compiler of the right age, symbols a disk.
 WANTED = re.compile(r"^linux-(image|modules)-(?!.*-dbg$)")
 
+_CONFIG = re.compile(r"^\.?/?boot/config-[^/]+$")
 _VMLINUZ = re.compile(r"^\.?/?boot/vmlinu[xz]-([^/]+)$")
 
 
@@ -59,7 +60,7 @@ def release(names):
 
 
 def content(path):
-    """Unpack a deb's data to nowhere and return its files.
+    """Unpack a deb's data to nowhere, and return its files and whether its kernel is built with io_uring.
 
     All of it is unpacked: a deb that was cut short or changed shows that nowhere but in its compressed data.
 
@@ -67,18 +68,24 @@ def content(path):
         path: the file.
 
     Returns:
-        A dict from names such as ``./boot/vmlinuz-6.12.9-amd64`` to sizes in bytes.
+        A dict from names such as ``./boot/vmlinuz-6.12.9-amd64`` to sizes in bytes; and a boolean, or None
+        without a ``/boot/config-*``.
 
     Raises:
         DebError: the data is damaged.
 
     """
+    io_uring = None
     run = subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         with tarfile.open(fileobj=run.stdout, mode="r|") as tar:
-            sizes = {member.name: member.size for member in tar}
+            sizes = {}
+            for member in tar:
+                sizes[member.name] = member.size
+                if member.isfile() and _CONFIG.match(member.name):
+                    io_uring = b"CONFIG_IO_URING=y" in tar.extractfile(member).read().splitlines()
         while run.stdout.read(1 << 16):  # the padding behind the last file
             pass
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -87,7 +94,7 @@ def content(path):
     if run.returncode or not isinstance(sizes, dict):
         reason = err or (sizes if isinstance(sizes, str) else "dpkg-deb failed")
         raise DebError(f"{os.path.basename(path)} is damaged: {reason}")
-    return sizes
+    return sizes, io_uring
 
 
 def is_zstd(path):
@@ -130,7 +137,8 @@ def read_folder(folder, architecture, everything=False, names=None):
 
     Returns:
         A dict: ``release``; ``debs``, a list of dicts with ``path``, ``package``, ``version`` and ``sha256``;
-        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether one needs it.
+        ``size``, what they hold in ``boot`` and elsewhere (``root``) in MiB; ``zstd``, whether one needs it;
+        ``io_uring``, whether the kernel is built with it, or None where its configuration is in none of them.
 
     Raises:
         DebError: no folder, no kernel or two of them, a damaged deb, or one for another architecture. The
@@ -140,7 +148,7 @@ def read_folder(folder, architecture, everything=False, names=None):
     if not os.path.isdir(folder):
         raise DebError(f"{folder} is not a folder")
     debs, releases, problems = [], set(), []
-    size, zstd = {"boot": 0, "root": 0}, False
+    size, zstd, io_uring = {"boot": 0, "root": 0}, False, None
     for name in sorted(names or os.listdir(folder)):
         if not name.endswith(".deb"):
             continue
@@ -152,7 +160,7 @@ def read_folder(folder, architecture, everything=False, names=None):
             if deb["architecture"] not in (architecture, "all"):
                 problems.append(f"{name} is for {deb['architecture']}, the host is {architecture}")
                 continue
-            files = content(path)
+            files, has_io_uring = content(path)
         except DebError as error:
             problems.append(str(error))
             continue
@@ -160,6 +168,7 @@ def read_folder(folder, architecture, everything=False, names=None):
         for file, count in files.items():
             size["boot" if file.lstrip("./").startswith("boot/") else "root"] += count
         zstd = zstd or is_zstd(path)
+        io_uring = io_uring if has_io_uring is None else has_io_uring
         deb.pop("architecture")
         debs.append(dict(deb, path=path, sha256=sha256(path)))
     releases.discard(None)
@@ -171,4 +180,4 @@ def read_folder(folder, architecture, everything=False, names=None):
     if problems:
         raise DebError("; ".join(problems))
     mib = {part: -(-count // (1 << 20)) for part, count in size.items()}
-    return {"release": releases.pop(), "debs": debs, "size": mib, "zstd": zstd}
+    return {"release": releases.pop(), "debs": debs, "size": mib, "zstd": zstd, "io_uring": io_uring}

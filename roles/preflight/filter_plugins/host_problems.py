@@ -86,6 +86,8 @@ def host_problems(host, able, rules, asked, path, found):
     upgradable = rules["oldest_upgraded"].get(host["id"], "")
     start = _numbers(upgradable if path["hops"] else oldest)
     needs_python = not able["resumes"]
+    is_container = host["container"] not in ("", "none")
+    keeps_kernel = is_container or (asked["kernel_source"] == "keep" and not path["hops"])
     reasons = {
         "system": not is_apt,
         # Debian's testing and unstable have no number.
@@ -99,6 +101,9 @@ def host_problems(host, able, rules, asked, path, found):
         "init": host["init"] != "systemd",
         "root_full": int(host["free_root"] or 0) < free_mib,
         "var_full": int(host["free_var"] or 0) < free_mib,
+        # Empty before Linux 6.6, which has no such sysctl.
+        "io_uring_disabled": host["io_uring_disabled"] not in ("", "0"),
+        "io_uring_built": keeps_kernel and host["io_uring_built"] == "no",
         "no_version": asked["kernel_source"] == "mainline" and not asked["kernel_version"],
     }
     known = {
@@ -112,8 +117,13 @@ def host_problems(host, able, rules, asked, path, found):
         "architectures": " and ".join(rules["architectures"]),
         "free_mib": free_mib,
         "oldest_python": OLDEST_PYTHON,
+        "except": words["except_group"] if host["io_uring_disabled"] == "1" else "",
+        "disabled_by": words["disabled_by"] if host["io_uring_disabled_by"] else "",
+        "kernel_host": words["container_host" if is_container else "host"],
+        "other_kernel": words["other_kernel_host" if is_container else "other_kernel"],
     }
-    known["become_root"] = words["become_root"].format_map(known)
+    for name in ("become_root", "disabled_by", "other_kernel"):
+        known[name] = known.get(name, words[name]).format_map(known)
     return [words[key].format_map(known) for key, holds in reasons.items() if holds] + [*filter(None, found)]
 
 

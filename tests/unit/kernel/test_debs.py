@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 RELEASE = "6.12.9-lab-amd64"
 
 
-def make_deb(folder, package, files, architecture="amd64", version="1.0", packer="xz"):
+def make_deb(folder, package, files, architecture="amd64", version="1.0", packer="xz", contents=None):
     tree = folder / f"{package}.tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
@@ -24,6 +24,8 @@ def make_deb(folder, package, files, architecture="amd64", version="1.0", packer
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(range(256)) * 64)
+    for name, content in (contents or {}).items():
+        (tree / name).write_text(content)
     path = folder / f"{package}_{version}_{architecture}.deb"
     subprocess.run(
         ["dpkg-deb", "--build", f"-Z{packer}", "--root-owner-group", tree, path],
@@ -80,6 +82,29 @@ def test_just_the_files_that_are_named_are_read(folder):
 def test_what_the_kernel_will_take_is_told_apart_for_boot(folder):
     make_deb(folder, f"linux-modules-{RELEASE}", [f"lib/modules/{RELEASE}/{n}.ko" for n in range(300)])
     assert debs.read_folder(str(folder), "amd64")["size"] == {"boot": 1, "root": 5}  # 16 KiB each, rounded up
+
+
+@pytest.mark.parametrize(
+    ("config", "io_uring"),
+    [
+        ("CONFIG_SMP=y\nCONFIG_IO_URING=y\n", True),
+        ("CONFIG_SMP=y\n# CONFIG_IO_URING is not set\n", False),
+        ("CONFIG_SMP=y\nCONFIG_IO_URING_ZCRX=y\n", False),
+    ],
+)
+@pytest.mark.parametrize("part", ["image", "modules"])
+def test_whether_a_kernel_is_built_with_io_uring_is_read_from_its_configuration(
+    tmp_path, part, config, io_uring
+):
+    files = {"image": [f"boot/vmlinuz-{RELEASE}"], "modules": ["boot/x"]}
+    for name in files:
+        contents = {f"boot/config-{RELEASE}": config} if name == part else {}
+        make_deb(tmp_path, f"linux-{name}-{RELEASE}", files[name], contents=contents)
+    assert debs.read_folder(str(tmp_path), "amd64")["io_uring"] is io_uring
+
+
+def test_without_a_configuration_that_is_not_known(folder):
+    assert debs.read_folder(str(folder), "amd64")["io_uring"] is None
 
 
 @pytest.mark.parametrize("packer", ["xz", "gzip", "none"])

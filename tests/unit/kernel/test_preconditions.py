@@ -91,6 +91,9 @@ HOSTS = {
     "zstd-installed": (host({**INSTALLED, "dpkg_zstd": False}, folder={**FOLDER, "zstd": True}), []),
     "xz": (host({"dpkg_zstd": False}), []),
     "xz-early": (host({"dpkg_zstd": False}, folder=None), []),
+    "no-io_uring": (host(source="debs", folder={**FOLDER, "io_uring": False}, build=None), ["io_uring"]),
+    "io_uring": (host(source="debs", folder={**FOLDER, "io_uring": True}, build=None), []),
+    "io_uring-unknown": (host(source="debs", folder={**FOLDER, "io_uring": None}, build=None), []),
     "boot-full": (host({"own_boot": True, "free": {"boot": 59, "root": 4000}}), ["space_boot"]),
     "boot-not-its-own": (host({"free": {"boot": 1, "root": 4000}}), []),
     "boot-just-right": (host({"own_boot": True, "free": {"boot": 60, "root": 812}}), []),
@@ -188,6 +191,11 @@ def words(problems, name):
         ("secure-boot", "mainline kernels are not signed by a key that the host trusts"),
         ("secure-boot-debs", "a kernel of your own is, as a rule, not signed"),
         ("zstd-early", "or take a version before 5.14."),
+        (
+            "no-io_uring",
+            f"{NEW} is built without io_uring: the /boot/config-{NEW} in its debs lacks CONFIG_IO_URING=y. "
+            "Build it",
+        ),
         ("boot-full", "/boot has 59 MiB free, and this kernel with its initramfs needs 60."),
         ("root-with-boot-full", "/ has 871 MiB free, and to install this kernel takes 872."),
         ("dkms", f"in use, spl, zfs (of zfs), and would be missing under {NEW}"),

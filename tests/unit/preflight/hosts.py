@@ -19,5 +19,8 @@ HOST = {
     "free_root": "9000",
     "free_var": "9000",
     "upgrade": "",
+    "io_uring_disabled": "0",
+    "io_uring_disabled_by": "",
+    "io_uring_built": "",
 }
 BULLSEYE = {"name": "Debian GNU/Linux 11 (bullseye)", "version": "11", "codename": "bullseye"}
