@@ -66,7 +66,8 @@ $(error there is no variable $(unknown)$(shell python3 -c '$(nearest)' '$(subst 
 endif
 
 # ---- Hosts -----------------------------------------------------------------------------------------------------
-venv := .venv/requirements.lock
+venv := .venv/run.lock
+lint-tools := .venv/lint.lock
 cli := .venv/bin/python -m cli
 lab := .venv/bin/python -m lab
 
@@ -118,7 +119,7 @@ test-blog: $(venv) ## the profile blog-2020, whole, on a real Linux 5.6 (tests/e
 	$(pytest) tests/e2e/test_blog.py
 test-unit: lint ## lint and the unit tests (a minute)
 	$(pytest) tests/unit
-lint: $(venv) ## every linter, on every file that git knows
+lint: $(lint-tools) ## every linter, on every file that git knows
 	@lab/system-packages test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check . || { echo "'.venv/bin/ruff format .' writes them so" >&2; exit 1; }
@@ -139,20 +140,34 @@ bench-samples: $(venv) ## measure the samples against coreutils, nginx and upstr
 .PHONY: docs lock help
 docs: $(venv) ## write docs/variables.md anew from the roles
 	@.venv/bin/python -m cli.variables_page
-lock: $(venv) ## pin anew every Python package of pyproject.toml in requirements.lock
-	.venv/bin/pip install --quiet --target .venv/uv --upgrade uv
-	.venv/uv/bin/uv pip compile pyproject.toml --group lint --universal --generate-hashes --upgrade --quiet -o requirements.lock
+compile := .venv/bin/uv pip compile --universal --python-version 3.10 --generate-hashes --upgrade --quiet
+install := .venv/bin/uv pip install --quiet --require-hashes --python
+
+lock: $(venv) ## pin anew every Python package of pyproject.toml in requirements/
+	$(compile) pyproject.toml --output-file requirements/run.lock
+	$(compile) pyproject.toml --group lint --constraint requirements/run.lock --output-file requirements/lint.lock
+	for group in older-hosts uv; do \
+	    $(compile) --group "pyproject.toml:$$group" --output-file "requirements/$$group.lock"; done
 help: ## this list
 	@awk -f cli/help.awk Makefile
 
-# The copy of the lock is the stamp: written last, so that an interrupted installation is begun anew, and compared by
+# The copy of a lock is its stamp: written last, so that an interrupted installation is begun anew, and compared by
 # content, so that a mere checkout installs nothing.
-$(venv): requirements.lock
-	@if cmp -s requirements.lock $@ && .venv/bin/python -c ''; then touch $@; exit; fi; \
+$(venv): requirements/run.lock
+	@if cmp -s $< $@ && .venv/bin/python -c ''; then touch $@; exit; fi; \
 	lab/system-packages controller; \
 	"$$PYTHON" -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
 	    "Python %d.%d is too old, 3.10 or later is needed: name one by PYTHON=" % sys.version_info[:2])'; \
-	echo "Installing the tools of requirements.lock in .venv (once, about a minute)"; \
+	echo "Installing the tools of $< in .venv (once, half a minute)"; \
 	"$$PYTHON" -m venv --clear .venv; \
-	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock; \
-	cp requirements.lock $@
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.lock; \
+	$(install) .venv --requirement $<; cp $< $@
+$(lint-tools): requirements/lint.lock $(venv)
+	@if cmp -s $< $@; then touch $@; exit; fi; \
+	echo "Installing the linters of $< in .venv (once, a few seconds)"; $(install) .venv --requirement $<; cp $< $@
+# For hosts whose Python is too old for the modules of the newest ansible; cli/ansible.py asks for it.
+.venv/older-hosts.lock: requirements/older-hosts.lock $(venv)
+	@if cmp -s $< $@; then touch $@; exit; fi; \
+	echo "Installing an ansible for hosts with an older Python, of $< (once, a few seconds)"; \
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .venv/older-hosts; \
+	$(install) .venv/older-hosts --requirement $<; cp $< $@

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cli import run, sshconfig, target
+from cli import ansible, run, sshconfig, target
 from cli.errors import InfrastructureError, Interrupted, LockLostError, UsageError
 from cli.labhost import lab_host_runs, lab_inventory
 from cli.lock import HostLock
@@ -96,7 +96,7 @@ def _opened(
         choice = lab_inventory(environment, make_lab_host)
     if isinstance(choice, Path):
         inventory = choice
-        hosts = sshconfig.inventory_hosts(inventory, run.tool("ansible-inventory"))
+        hosts = sshconfig.inventory_hosts(inventory, str(ansible.NEWEST / "ansible-inventory"))
         directory = run.new_directory(list(hosts))
     else:
         directory = run.new_directory(list(choice))
@@ -106,7 +106,7 @@ def _opened(
     current = Run(command, hosts, options, inventory, directory)
     try:
         current.prepare()
-        _reach(current)
+        current.pythons = _reach(current)
         yield current
     except Interrupted as interruption:
         if (directory / "run.json").exists():
@@ -124,20 +124,22 @@ def _opened(
             shutil.rmtree(directory)
 
 
-def _reach(current: Run) -> None:
-    """Probe all hosts side by side. Raises InfrastructureError, a line for each that cannot be reached."""
+def _reach(current: Run) -> dict[str, str]:
+    """Probe all hosts side by side; return the version of each one's Python.
 
-    def problem(name: str) -> str | None:
-        try:
-            probe(name, current.ssh_config, current.ssh_arguments(name))
-        except InfrastructureError as error:
-            return str(error)
-        return None
-
+    Raises InfrastructureError, a line for each that cannot be reached.
+    """
     with ThreadPoolExecutor(max_workers=10) as pool:
-        problems = [text for text in pool.map(problem, current.hosts) if text]
+        probes = {
+            name: pool.submit(probe, name, current.ssh_config, current.ssh_arguments(name))
+            for name in current.hosts
+        }
+    problems = [
+        str(error) for each in probes.values() if isinstance(error := each.exception(), InfrastructureError)
+    ]
     if problems:
         raise InfrastructureError("\n".join(problems))
+    return {name: each.result() for name, each in probes.items()}
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ CONNECT_TIMEOUT = 10
 #: Seconds for the whole probe: a host that accepts connections and then says nothing must not hold us.
 PROBE_TIMEOUT = 45
 
+# The interpreter is that of ansible.cfg; the words mean the same to every login shell.
+_ASK_PYTHON = "/usr/bin/python3 -V; exit 0"
+
 # What ssh says, and what it means. The first match counts: of a changed key, ssh says several of these.
 _MEANINGS = (
     (r"Could not resolve hostname", "does not resolve; check the spelling of the address"),
@@ -43,15 +46,15 @@ def ssh_command(ssh_config: Path) -> list[str]:
     ]
 
 
-def probe(name: str, ssh_config: Path, target: list[str]) -> None:
-    """Connect to a host once.
+def probe(name: str, ssh_config: Path, target: list[str]) -> str:
+    """Connect to a host once, and return the version of its Python, or "" if it has none.
 
     ssh_config is a file with a `Host` block for the name; target the arguments that reach the same host
     without it, for the commands that a person is told to type. Raises InfrastructureError, which names the
     cause and the remedy.
     """
     # A connection of its own: a shared one that still stands from an earlier command would prove nothing.
-    command = [*ssh_command(ssh_config), "-o", "ControlPath=none", name, "exit 0"]
+    command = [*ssh_command(ssh_config), "-o", "ControlPath=none", name, _ASK_PYTHON]
     try:
         answer = subprocess.run(
             command,
@@ -67,6 +70,8 @@ def probe(name: str, ssh_config: Path, target: list[str]) -> None:
         ) from None
     if answer.returncode:
         raise InfrastructureError(f"{name}: {explain(answer.stderr, target)}")
+    found = re.search(r"^Python (\S+)$", answer.stdout, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def explain(stderr: str, target: list[str]) -> str:

@@ -1,6 +1,7 @@
 """A run: its directory under reports/, and the programs that do the work in it."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli import process, screen, sshconfig
+from cli import ansible, process, screen, sshconfig
 from cli.errors import InfrastructureError
 from cli.options import Options
 from cli.plain import plain
@@ -22,11 +23,6 @@ REPORTS = ROOT / "reports"
 
 #: ansible-playbook's exit status when hosts were unreachable and nothing else went wrong.
 ANSIBLE_UNREACHABLE = 4
-
-
-def tool(name: str) -> str:
-    """Return the path of a program of our own virtual environment."""
-    return str(Path(sys.executable).parent / name)
 
 
 @dataclass
@@ -39,7 +35,14 @@ class Run:
     inventory: Path
     directory: Path
     started: float = field(default_factory=time.time)
+    #: The version of each host's Python, as the probe has seen it.
+    pythons: Mapping[str, str] = field(default_factory=dict)
     _checking: bool = False
+
+    @functools.cached_property
+    def ansible_directory(self) -> Path:
+        """The directory of the ansible programs that serve the hosts."""
+        return ansible.directory_for(self.pythons)
 
     @property
     def ssh_config(self) -> Path:
@@ -93,7 +96,7 @@ class Run:
     def ansible(self, playbook: str) -> int:
         """Run a playbook on the hosts; return ansible-playbook's exit status."""
         command = [
-            tool("ansible-playbook"),
+            str(self.ansible_directory / "ansible-playbook"),
             "-i",
             str(self.inventory),
             playbook,
@@ -117,7 +120,9 @@ class Run:
         """
         with _connections() as sockets:
             sockets_here = {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets)}
-            return look(playbook, tag, str(self.inventory), self.options, sockets_here)
+            return look(
+                playbook, tag, str(self.inventory), self.options, sockets_here, self.ansible_directory
+            )
 
     def pytest(self) -> int:
         """Check the hosts; return pytest's exit status."""
@@ -184,13 +189,18 @@ def ansible_environment(steps: Path) -> dict[str, str]:
 
 
 def look(
-    playbook: str, tag: str, inventory: str, options: Options, environment: Mapping[str, str] | None = None
+    playbook: str,
+    tag: str,
+    inventory: str,
+    options: Options,
+    environment: Mapping[str, str] | None = None,
+    ansible_directory: Path = ansible.NEWEST,
 ) -> list[dict]:
     """Run the part of a playbook that has a tag, which only looks, out of sight; return its steps.
 
     Raises InfrastructureError, a line for each host on which it failed.
     """
-    command = [tool("ansible-playbook"), "-i", inventory, playbook, "--tags", tag]
+    command = [str(ansible_directory / "ansible-playbook"), "-i", inventory, playbook, "--tags", tag]
     with tempfile.TemporaryDirectory(prefix="uring-lab-") as directory:
         file = Path(directory) / "steps.json"
         run = subprocess.run(

@@ -2,6 +2,8 @@
 
 import re
 
+from ansible import constants
+
 DOCUMENTATION = """
     name: host_problems
     short_description: every reason why a later step would fail on a host
@@ -46,8 +48,20 @@ RETURN = """
       elements: str
 """
 
-#: The oldest Python that Ansible's modules run on.
-OLDEST_PYTHON = "3.6"
+
+def oldest_python():
+    """Return the oldest Python that the modules of this ansible run on, such as 3.8.
+
+    It is the oldest of those that it would look for on a host.
+    """
+    known = constants.config.get_configuration_definition("INTERPRETER_PYTHON_FALLBACK")["default"]
+    found = [re.fullmatch(r"python(3\.\d+)", name) for name in known]
+    return min((match[1] for match in found if match), key=numbers)
+
+
+def numbers(version):
+    """Return the numbers of a version, to compare it by."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def host_answers(output):
@@ -73,18 +87,18 @@ def host_abilities(host, rules, has_password):
     return {
         "is_apt": host["id"] in rules["oldest"],
         "has_root": host["sudo"] in ("root", "yes") or has_password,
-        "runs_modules": _numbers(host["python"]) >= _numbers(OLDEST_PYTHON),
+        "runs_modules": numbers(host["python"]) >= numbers(oldest_python()),
         "resumes": host["upgrade"] == "begun",
     }
 
 
 def host_problems(host, able, rules, asked, path, found):
     """Return every reason why a later step would fail, as texts (RETURN above)."""
-    is_apt, version = able["is_apt"], _numbers(host["version"])
+    is_apt, version = able["is_apt"], numbers(host["version"])
     words, free_mib = rules["words"], int(asked["free_mib"])
     oldest = rules["oldest"].get(host["id"], "")
     upgradable = rules["oldest_upgraded"].get(host["id"], "")
-    start = _numbers(upgradable if path["hops"] else oldest)
+    start = numbers(upgradable if path["hops"] else oldest)
     needs_python = not able["resumes"]
     is_container = host["container"] not in ("", "none")
     keeps_kernel = is_container or (asked["kernel_source"] == "keep" and not path["hops"])
@@ -112,11 +126,11 @@ def host_problems(host, able, rules, asked, path, found):
         "architecture": host["architecture"] or host["machine"],
         "distribution": host["id"].capitalize(),
         "oldest": oldest,
-        "remedy": words["upgradable" if version >= _numbers(upgradable) else "not_upgradable"],
+        "remedy": words["upgradable" if version >= numbers(upgradable) else "not_upgradable"],
         "problem": path["problem"],
         "architectures": " and ".join(rules["architectures"]),
         "free_mib": free_mib,
-        "oldest_python": OLDEST_PYTHON,
+        "oldest_python": oldest_python(),
         "except": words["except_group"] if host["io_uring_disabled"] == "1" else "",
         "disabled_by": words["disabled_by"] if host["io_uring_disabled_by"] else "",
         "kernel_host": words["container_host" if is_container else "host"],
@@ -139,10 +153,6 @@ def host_report(host, able):
     parts = [host["name"], host["architecture"], machine, f"kernel {host['kernel']}"]
     parts += ["an upgrade to another release under way on it"] if able["resumes"] else []
     return ", ".join([*parts, f"{int(host['free_root'] or 0) / 1024:.1f} GiB free"])
-
-
-def _numbers(version):
-    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 class FilterModule:

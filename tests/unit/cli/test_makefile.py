@@ -17,6 +17,8 @@ TARGETS = {
     *("lab-up", "lab-ssh", "lab-console", "lab-list", "lab-down", "lab-snapshot", "lab-revert"),
 }
 
+LOCKS = ("run", "lint", "older-hosts", "uv")
+
 
 @pytest.fixture
 def make(tmp_path):
@@ -26,7 +28,9 @@ def make(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "cli").mkdir()
     shutil.copy(ROOT / "cli/help.awk", tmp_path / "cli")
-    (tmp_path / "requirements.lock").write_text("pinned==1\n")
+    (tmp_path / "requirements").mkdir()
+    for name in LOCKS:
+        (tmp_path / f"requirements/{name}.lock").write_text("pinned==1\n")
     (tmp_path / "lab").mkdir()
     packages = tmp_path / "lab" / "system-packages"
     packages.write_text("#!/bin/sh\n")
@@ -51,7 +55,7 @@ def stand_in(make):
     """Put in place of Python a program that prints its arguments and the variable it is told to."""
     bin_directory = make.directory / ".venv" / "bin"
     bin_directory.mkdir(parents=True)
-    shutil.copy(make.directory / "requirements.lock", make.directory / ".venv")
+    shutil.copy(make.directory / "requirements/run.lock", make.directory / ".venv")
     python = bin_directory / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" "HOST=$HOST"\n')
     python.chmod(0o755)
@@ -120,6 +124,7 @@ def python(make):
             [ "$1" = -m ] || exit 0  # the question for its version
             mkdir -p .venv/bin
             printf '#!/bin/sh\nexit {pip_status}\n' > .venv/bin/pip
+            printf '#!/bin/sh\necho "$@" >>.venv/uv\n' > .venv/bin/uv
             printf '#!/bin/sh\n' > .venv/bin/python
             chmod +x .venv/bin/*
             """
@@ -135,9 +140,9 @@ def test_the_tools_are_installed_once_and_anew_when_the_lock_changes(make, pytho
     assert told in make("report", python(0)).stdout
     assert told not in make("report", python(0)).stdout
     # A checkout touches the file and leaves its content alone.
-    os.utime(make.directory / "requirements.lock")
+    os.utime(make.directory / "requirements/run.lock")
     assert told not in make("report", python(0)).stdout
-    (make.directory / "requirements.lock").write_text("pinned==2\n")
+    (make.directory / "requirements/run.lock").write_text("pinned==2\n")
     assert told in make("report", python(0)).stdout
 
 
@@ -147,6 +152,16 @@ def test_an_interrupted_installation_is_begun_anew(make, python):
     answer = make("report", python(0))
     assert "Installing the tools" in answer.stdout
     assert answer.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["lint", "older-hosts"])
+def test_linters_and_the_older_ansible_are_installed_when_they_are_asked_for(make, python, name):
+    make("report", python(0))
+    log = make.directory / ".venv/uv"
+    assert f"{name}.lock" not in log.read_text()
+    told = [make(f".venv/{name}.lock", python(0)).stdout for _ in range(2)]
+    assert [text.count("Installing") for text in told] == [1, 0]
+    assert log.read_text().count(f"--require-hashes --python .venv{'/older-hosts' * (name != 'lint')} ") >= 1
 
 
 def test_a_python_that_is_too_old_is_refused_in_a_sentence(make):

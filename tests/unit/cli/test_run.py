@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cli import commands, run
+from cli import ansible, commands, run
 from cli.errors import Interrupted, LockLostError, UsageError
 
 
@@ -27,7 +27,7 @@ def test_a_run_of_another_version_is_told_in_a_line(tmp_path, monkeypatch):
 def opened(tmp_path, monkeypatch):
     """Begin a run on a host that is taken to be reached."""
     monkeypatch.setattr(run, "REPORTS", tmp_path / "reports")
-    monkeypatch.setattr(commands, "_reach", lambda _run: None)
+    monkeypatch.setattr(commands, "_reach", lambda _run: {})
     return lambda: commands._opened("provision", run.Options(), {"HOST": "localhost"})
 
 
@@ -39,7 +39,8 @@ def test_nobody_else_may_read_a_file_of_a_run(opened, tmp_path, monkeypatch):
         'for argument; do case $argument in --junit-xml=* | --html=*) echo >"${argument#*=}";; esac; done\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr(run, "tool", lambda _name: str(program))
+    program.with_name("ansible-playbook").symlink_to(program)
+    monkeypatch.setattr(ansible, "directory_for", lambda _pythons: tmp_path)
     monkeypatch.setattr(run.sys, "executable", str(program))
     before = os.umask(0o022)
     try:

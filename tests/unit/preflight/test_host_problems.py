@@ -48,7 +48,10 @@ ANSWERS = {
     ),
     "a password for sudo": ({"sudo": "no"}, "me may not use sudo there without a password. As root"),
     "no Python": ({"python": ""}, "it has no /usr/bin/python3, which Ansible's modules are run by."),
-    "old Python": ({"python": "3.5.3"}, "its Python 3.5.3 is older than 3.6, the oldest one that"),
+    "old Python": (
+        {"python": "3.5.3"},
+        f"its Python 3.5.3 is older than {decide.oldest_python()}, the oldest",
+    ),
     "init": ({"init": "sysvinit"}, "its first process is sysvinit, not systemd"),
     "full /": ({"free_root": "1"}, "/ has 1 MiB free and 2048 are needed. `apt-get clean`"),
     "full /var": ({"free_var": "2047"}, "/var has 2047 MiB free and 2048 are needed."),
@@ -87,7 +90,7 @@ def test_a_host_that_a_later_step_would_fail_on_is_told_why(host, says):
     [
         {},
         {"sudo": "root"},
-        {"python": "3.6.9"},
+        {"python": decide.oldest_python()},
         {"architecture": "arm64"},
         {"id": "debian", "version": "", "codename": "sid"},
         {"id": "ubuntu", "version": "18.04"},
