@@ -86,3 +86,36 @@ def test_nothing_is_asked_of_apt_when_nothing_is_missing(script):
     (script / "dpkg-query").write_text("#!/bin/sh\nprintf installed\n")
     machine.install_packages("lab", "container", "noble")
     assert not Path(script / "asked").exists()
+
+
+@pytest.fixture
+def without_apt(tmp_path, monkeypatch):
+    """Let PATH have the named programs alone, as on a Linux of another family."""
+
+    def run(programs, *jobs):
+        (tmp_path / "sh").symlink_to("/bin/sh")
+        for name in programs:
+            (tmp_path / name).symlink_to("/bin/true")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return subprocess.run(
+            ["/bin/sh", machine.SYSTEM_PACKAGES, *jobs], capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_a_linux_without_apt_may_be_the_controller(without_apt):
+    answer = without_apt(["ssh", "git", "gpgv"], "controller")
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_a_linux_without_apt_is_told_which_programs_it_lacks(without_apt):
+    answer = without_apt(["ssh"], "controller")
+    assert answer.returncode == 69
+    assert answer.stderr == "Missing here, to be installed by this system's package manager: git gpgv\n"
+
+
+def test_a_linux_without_apt_makes_no_lab_hosts(without_apt):
+    answer = without_apt(["ssh", "git", "gpgv"], "vm", "debian")
+    assert answer.returncode == 69
+    assert "name a host by HOST=" in answer.stderr
