@@ -160,7 +160,7 @@ int main(int argc, char *argv[])
         errx(EXIT_FAILURE, "usage: %s [-r RINGS] [-5] [PORT]   (8000; 0: a free one)", argv[0]);
     unsigned short port = (unsigned short)(optind < argc ? number_of(argv[optind], 0, 65535, "port") : 8000);
 
-    /* Not O_PATH, which OPENAT2 refuses up to about 5.6.12 (EBADF). */
+    /* Not O_PATH, which OPENAT2 refuses before 5.6.13 (EBADF). */
     int directory = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         err(EXIT_FAILURE, "public");

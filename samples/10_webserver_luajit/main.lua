@@ -222,7 +222,7 @@ local function refuse(c, status, method)
     send(c, length)
 end
 
--- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Up to about 5.6.8 the ring's
+-- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Before 5.6.11 the ring's
 -- STATX may look for the descriptor in the table of the kernel thread that does it: then the system call, which does
 -- not block for an open file.
 local function open(c, path)
