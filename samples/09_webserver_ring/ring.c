@@ -10,6 +10,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#ifndef IORING_FEAT_FAST_POLL /* before liburing 0.6 */
+#define IORING_FEAT_FAST_POLL (1U << 5)
+#endif
+
 #define SQ_ENTRIES 2048
 
 /* One thread submits, and completions are processed only while it waits (6.1): they come in batches. */
