@@ -185,7 +185,8 @@ static void make_ring(void)
 {
     int error = io_uring_queue_init(LANES, &ring, 0);
     if (error < 0)
-        fail(error, "io_uring_queue_init");
+        fail(error,
+             error == -ENOMEM ? "io_uring: more locked memory is needed: ulimit -l" : "io_uring_queue_init");
     /* An older kernel would take no notice of the slot. No flag tells; LINKAT came with the same release. */
     static union {
         struct io_uring_probe probe;
