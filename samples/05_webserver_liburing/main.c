@@ -35,6 +35,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef IORING_FEAT_FAST_POLL /* before liburing 0.6 */
+#define IORING_FEAT_FAST_POLL (1U << 5)
+#endif
+
 #define RING_ENTRIES    256
 #define MAX_CONNECTIONS (RING_ENTRIES - 1) /* one request in flight for each, and one accept */
 #define BUFFER_BYTES    ((size_t)32 * 1024)

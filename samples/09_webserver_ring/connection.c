@@ -90,7 +90,7 @@ static void start_receiving(struct connection *c)
     if (c->receiving || c->ended)
         return;
     size_t from = c->state == IDLE ? c->input_length : 0; /* DRAINING discards what it receives */
-    ring_receive(c->socket, c->input + from, sizeof(c->input) - from, c->own_memory, c);
+    ops->receive(c->socket, c->input + from, sizeof(c->input) - from, c->own_memory, c);
     c->receiving = true;
     c->cancelled = false;
     c->pending++;
@@ -99,7 +99,7 @@ static void start_receiving(struct connection *c)
 static void stop_receiving(struct connection *c)
 {
     if (c->receiving && !c->cancelled)
-        ring_cancel(RECEIVE, c);
+        ops->cancel(RECEIVE, c);
     c->cancelled = true;
 }
 
@@ -110,21 +110,21 @@ static void consume_held(struct connection *c)
         uint16_t number = c->held_first;
         size_t room = sizeof(c->input) - c->input_length;
         size_t part = held[number].length < room ? held[number].length : room;
-        memcpy(c->input + c->input_length, ring_buffer(number) + held[number].from, part);
+        memcpy(c->input + c->input_length, ops->buffer(number) + held[number].from, part);
         c->input_length += part;
         held[number].from += (uint16_t)part;
         held[number].length -= (uint16_t)part;
         if (held[number].length > 0)
             return;
         c->held_first = held[number].next;
-        ring_return(number);
+        ops->give_back(number);
     }
 }
 
 static void drop_held(struct connection *c)
 {
     for (; c->held_first != NO_BUFFER; c->held_first = held[c->held_first].next)
-        ring_return(c->held_first);
+        ops->give_back(c->held_first);
 }
 
 /* Appends a buffer to the held ones. While some data does not fit into `input`, receiving is stopped. */
@@ -158,7 +158,7 @@ void connection_received(struct connection *c, int result, unsigned flags)
         if (result > 0 && useful)
             hold(c, number, (size_t)result);
         else
-            ring_return(number);
+            ops->give_back(number);
     } else if (result > 0 && useful) {
         c->input_length += (size_t)result;
     }
@@ -192,16 +192,16 @@ static bool send_more(struct connection *c)
         c->parts[0] = (struct iovec){c->output + c->sent, c->output_length - c->sent};
         c->parts[1] = (struct iovec){(char *)content + c->offset, (size_t)c->remaining};
         c->message = (struct msghdr){.msg_iov = c->parts, .msg_iovlen = 2};
-        ring_send_message(c->socket, &c->message, c);
+        ops->send_message(c->socket, &c->message, c);
         c->pending++;
     } else if (c->sent == 0 && c->remaining > 0 && room > 0) {
         c->wanted = c->remaining < (off_t)room ? (size_t)c->remaining : room;
-        ring_read_and_send(c->file->descriptor, c->output + c->output_length, c->wanted, c->offset, c->socket,
+        ops->read_and_send(c->file->descriptor, c->output + c->output_length, c->wanted, c->offset, c->socket,
                            c->output, c->output_length + c->wanted, c);
         c->reading = true;
-        c->pending += ring_is_modern ? 1 : 2;
+        c->pending += ops->skips_success ? 1 : 2;
     } else if (c->sent < c->output_length) {
-        ring_send(c->socket, c->output + c->sent, c->output_length - c->sent, c);
+        ops->send(c->socket, c->output + c->sent, c->output_length - c->sent, c);
         c->pending++;
     } else {
         return false;
@@ -317,7 +317,7 @@ static void close_connection(struct connection *c)
         return; /* the kernel may still read the file's content, or send from it, until they complete */
     if (c->file)
         files_release(c->file);
-    ring_close_socket(c->socket);
+    ops->close_socket(c->socket);
     c->state = FREE;
     free_list[free_connections++] = c;
 }
@@ -337,7 +337,7 @@ static void finish_answer(struct connection *c)
         c->waiting_since = now;
         c->deadline = now + DRAIN_PATIENCE;
         drop_held(c);
-        ring_shutdown(c->socket, c);
+        ops->shutdown(c->socket, c);
         c->pending++;
         advance(c);
     } else {
@@ -417,11 +417,11 @@ void connection_sent(struct connection *c, int result)
         finish_answer(c);
 }
 
-/* In the modern set, READ completes only if it was short or failed. */
+/* With skips_success, READ completes only if it was short or failed. */
 void connection_read(struct connection *c, int result)
 {
     c->cut = result != (int)c->wanted;
-    if (!ring_is_modern)
+    if (!ops->skips_success)
         c->pending--;
     if (result > 0) {
         loaded(c, (size_t)result);
@@ -430,7 +430,7 @@ void connection_read(struct connection *c, int result)
         c->remaining =
             -1; /* the file has shrunk or cannot be read: close early, so that the client notices */
     }
-    if (ring_is_modern)
+    if (ops->skips_success)
         connection_sent(c, -ECANCELED);
 }
 
@@ -451,7 +451,7 @@ static void enforce_deadline(struct connection *c)
         return; /* not the client's fault */
     c->cancelled = false;
     if (c->state == ANSWERING || c->state == CLOSING)
-        ring_cancel(SEND, c);
+        ops->cancel(SEND, c);
     close_connection(c);
 }
 

@@ -63,7 +63,7 @@ static void discard_unless_needed(struct file *file)
     if (file->users > 0 || file->is_listed)
         return;
     if (file->descriptor >= 0)
-        ring_close_file(file->descriptor);
+        ops->close_file(file->descriptor);
     drop_content(file);
     file->next = unused;
     unused = file;

@@ -13,7 +13,9 @@
  *
  * Read the files in this order:
  *   main.c        options, listening sockets, processes
- *   ring.c        the operations, in two sets: for Linux 5.6, and for 6.0 and later
+ *   ring.c        the ring; ring.h has the operations on it that the others use, in one of two sets:
+ *   ops_5_6.c       for Linux 5.6 and later
+ *   ops_6_0.c       for 6.0 and later: multishot, provided buffers, direct descriptors
  *   server.c      the event loop: accepting, timeouts, signals, dispatching completions
  *   connection.c  the state machine of a connection
  *   files.c       opening files, and caching them for a second
@@ -79,7 +81,7 @@ static int listen_on_loopback(unsigned short *port, bool shared, bool first)
         err(EXIT_FAILURE, "127.0.0.1:%d", *port);
     if (shared && first)
         set_option(listener, SOL_SOCKET, SO_REUSEPORT, 1);
-    /* Limits the backlog to what one multishot accept may deliver, see ring_accept(). */
+    /* Limits the backlog to what one multishot accept may deliver, see ops_6_0.c. */
     if (listen(listener, ACCEPT_MARGIN - 1) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)
         err(EXIT_FAILURE, "127.0.0.1:%d", *port);
@@ -158,7 +160,7 @@ int main(int argc, char *argv[])
         errx(EXIT_FAILURE, "usage: %s [-r RINGS] [-5] [PORT]   (8000; 0: a free one)", argv[0]);
     unsigned short port = (unsigned short)(optind < argc ? number_of(argv[optind], 0, 65535, "port") : 8000);
 
-    /* Not O_PATH, which OPENAT2 refuses up to about 5.6.12 (EBADF). */
+    /* Not O_PATH, which OPENAT2 refuses before 5.6.13 (EBADF). */
     int directory = open("public", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         err(EXIT_FAILURE, "public");

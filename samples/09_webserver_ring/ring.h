@@ -1,15 +1,7 @@
 /*
- * The ring, and the operations that the server uses, in two sets:
- *
- * For Linux 5.6: one ACCEPT per connection, one RECV per piece of a request, into the memory of the
- * connection; sockets are normal descriptors. Before 5.7 a POLL_ADD comes before each of them and each SEND,
- * and up to about 5.6.8 statx() is a plain system call, which does not block for an open file.
- *
- * The modern set, for 6.0 and later: one multishot ACCEPT, and one multishot RECV per connection, which
- * receives into provided buffers. From 6.15 on, sockets are direct descriptors in the ring's own table, which
- * are cheaper to look up.
- *
- * ring_init() chooses by what the kernel supports. Callers notice little of it: see ring_receive().
+ * The ring, and the operations that the server uses on it, in two sets: ops_5_6.c for Linux 5.6 and later,
+ * and ops_6_0.c for 6.0 and later. ring_init() chooses by what the kernel supports, and callers notice little
+ * of it.
  */
 #ifndef RING_H
 #define RING_H
@@ -20,7 +12,7 @@
 #include <stddef.h>
 
 #define MAX_CONNECTIONS 1536
-#define ACCEPT_MARGIN   512 /* with fewer free connections no multishot accept: see ring_accept() */
+#define ACCEPT_MARGIN   512 /* with fewer free connections no multishot accept: see ops_6_0.c */
 
 /*
  * A connection has at most nine requests in flight (POLL_RECEIVE, RECEIVE, READ, POLL_SEND, SEND, and four
@@ -50,18 +42,62 @@ enum kind {
 /* IORING_CQE_F_BUFFER and IORING_CQE_F_MORE, which older headers lack. */
 #define CQE_BUFFER   (1U << 0)
 #define CQE_MORE     (1U << 1)
-#define BUFFER_SHIFT 16 /* the flags above this bit are the number of the buffer */
+#define BUFFER_SHIFT 16 /* the flags above this bit are the ID of the provided buffer */
 
 #define PROVIDED_BUFFERS 256 /* a power of two */
 #define KIND_BITS        4   /* owners are aligned to 1 << KIND_BITS bytes, which leaves room for the kind */
 
 extern struct io_uring ring;
 
-/* Whether the modern set is in use. */
-extern bool ring_is_modern;
-
 /* Whether STATX works with a descriptor: see ring_check(). */
 extern bool ring_has_statx;
+
+/* A set of operations. Each function queues a request, which completes as the kind in capitals. */
+struct ops {
+    /*
+     * ACCEPT: one client, or several by multishot; the completion without CQE_MORE is the last. Or
+     * POLL_ACCEPT: call it again then, with `ready`.
+     */
+    void (*accept)(int listener, unsigned free_connections, bool ready);
+
+    /*
+     * RECEIVE: once, into the given memory; or, unless `own_memory`, by multishot into provided buffers,
+     * until a completion without CQE_MORE. The completion has the buffer's ID; -ENOBUFS means that none was
+     * left.
+     */
+    void (*receive)(int socket, void *memory, size_t size, bool own_memory, void *owner);
+
+    /* The content of a provided buffer; and gives the buffer back to the kernel. */
+    char *(*buffer)(unsigned id);
+    void (*give_back)(unsigned id);
+
+    /* SEND: all or a part of the data. A message has its data in several buffers. */
+    void (*send)(int socket, const void *data, size_t size, void *owner);
+    void (*send_message)(int socket, const struct msghdr *message, void *owner);
+
+    /*
+     * READ and SEND, linked: reads from a file and then sends `size` bytes at `data`, which end with the
+     * bytes read. If fewer than `wanted` bytes are read, nothing is sent. With `skips_success` there is only
+     * one completion: READ if it is short or fails, otherwise SEND.
+     */
+    void (*read_and_send)(int file, void *memory, size_t wanted, off_t offset, int socket, const void *data,
+                          size_t size, void *owner);
+    bool skips_success;
+
+    /* SHUTDOWN: of the sending side. */
+    void (*shutdown)(int socket, void *owner);
+
+    /* CANCEL, of the request of this kind and owner: it completes with -ECANCELED, or as usual if it is too
+     * late. */
+    void (*cancel)(enum kind kind, void *owner);
+
+    /* CLOSE, or no completion. */
+    void (*close_socket)(int socket);
+    void (*close_file)(int file);
+};
+
+/* The set in use. */
+extern const struct ops *ops;
 
 /* Makes the ring. `oldest`: always use the set for 5.6. Ends the program on failure. */
 void ring_init(bool oldest);
@@ -94,42 +130,19 @@ unsigned ring_take(struct io_uring_cqe *completions);
 struct io_uring_sqe *ring_request(void);
 void ring_tag(struct io_uring_sqe *request, enum kind kind, void *owner);
 
-/*
- * Accepts one client, or several by multishot; the completion without CQE_MORE is the last. Without fast poll
- * it completes as POLL_ACCEPT first: call it again then, with `ready`.
- */
-void ring_accept(int listener, unsigned free_connections, bool ready);
+/* ---- for the sets ---- */
 
-/*
- * Receives once, into the given memory; or, if ring_is_modern and not `own_memory`, by multishot into
- * provided buffers, until a completion without CQE_MORE. The completion has the number of the buffer;
- * -ENOBUFS means that none was left.
- */
-void ring_receive(int socket, void *memory, size_t size, bool own_memory, void *owner);
+/* Makes room for linked requests, which have to be submitted by the same call. */
+void ring_reserve(unsigned count);
 
-/* The content of a provided buffer; ring_return() gives the buffer back to the kernel. */
-char *ring_buffer(unsigned number);
-void ring_return(unsigned number);
-
-/* Sends all or a part of the data. A message has its data in several buffers. */
-void ring_send(int socket, const void *data, size_t size, void *owner);
-void ring_send_message(int socket, const struct msghdr *message, void *owner);
-
-/*
- * Reads from a file and then sends `size` bytes at `data`, which end with the bytes read: two linked
- * requests. If fewer than `wanted` bytes are read, nothing is sent. Completions: READ and SEND in the set
- * for 5.6; in the modern set only SEND, or only READ if that is short or fails.
- */
-void ring_read_and_send(int file, void *memory, size_t wanted, off_t offset, int socket, const void *data,
-                        size_t size, void *owner);
-
-/* Shuts down the sending side. Completes as SHUTDOWN. */
-void ring_shutdown(int socket, void *owner);
-
-/* Cancels the request of this kind and owner: it completes with -ECANCELED, or normally if it is too late. */
+/* Cancels the request with this kind and owner in its user data. */
 void ring_cancel(enum kind kind, void *owner);
 
-void ring_close_socket(int socket);
-void ring_close_file(int file);
+/* Whether the kernel supports an operation. */
+bool ring_has_operation(unsigned number);
+
+/* The sets. NULL: the kernel or the headers lack something. */
+const struct ops *ops_5_6(bool has_fast_poll);
+const struct ops *ops_6_0(void);
 
 #endif

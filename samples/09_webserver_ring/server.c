@@ -34,7 +34,7 @@ static void queue_accept(void)
 {
     if (accepting || paused_with == free_connections || stopping || free_connections == 0)
         return;
-    ring_accept(listener, free_connections, false);
+    ops->accept(listener, free_connections, false);
     accepting = true;
     accepting_cancelled = false;
 }
@@ -54,12 +54,12 @@ static void accepted(int result, unsigned flags)
     if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
         paused_with = free_connections; /* retry when a connection has closed, or after a second */
     if (result >= 0 && (free_connections == 0 || stopping))
-        ring_close_socket(result);
+        ops->close_socket(result);
     else if (result >= 0)
         connection_open(result);
     make_room_if_full();
     if (accepting && free_connections < ACCEPT_MARGIN && !accepting_cancelled) {
-        ring_cancel(ACCEPT, NULL); /* from now on one by one */
+        ops->cancel(ACCEPT, NULL); /* from now on one by one */
         accepting_cancelled = true;
     }
 }
@@ -131,7 +131,7 @@ static void completed(const struct io_uring_cqe *completion)
         if (result < 0)
             accepted(result, 0);
         else if (!stopping)
-            ring_accept(listener, free_connections, true);
+            ops->accept(listener, free_connections, true);
         break;
     case POLL_RECEIVE:
     case POLL_SEND:

@@ -59,6 +59,7 @@ local MAX_CONNECTIONS = ENTRIES - 2 -- one request in flight per connection, one
 local ACCEPTOR, TIMER = MAX_CONNECTIONS + 1, MAX_CONNECTIONS + 2
 local BUFFER, MAX_REQUEST = 32768, 8192
 local PATIENCE = 10 -- seconds for a request to arrive, or for the client to accept a block
+local LEAST_PATIENCE = 2 -- seconds for the client when nobody else can be accepted
 
 -- From <linux/io_uring.h> and other headers.
 local POLL_ADD, TIMEOUT, ACCEPT, CLOSE, STATX, READ, SEND, RECV, OPENAT2 = 6, 11, 13, 19, 21, 22, 26, 27, 28
@@ -167,7 +168,7 @@ local TYPES = {
 }
 local public
 local pool, idle = nil, {} -- the memory of the pool; the numbers of the free ones
-local connections = {} -- by number: socket, file, memory, deadline
+local connections = {} -- by number: socket, file, memory, deadline, waiting (for the client to send or to close)
 
 -- Receives a request head, which ends with an empty line. Returns nil if the client closes before that.
 local function receive(c)
@@ -187,11 +188,12 @@ local function receive(c)
     end
 end
 
--- Sends the buffer; returns whether all of it was sent.
+-- Sends the buffer; returns whether all of it was sent. One deadline for the whole block: a byte now and then does not
+-- keep the connection.
 local function send(c, length)
     local sent = 0
+    c.deadline = os.time() + PATIENCE
     while sent < length do
-        c.deadline = os.time() + PATIENCE
         wait_for(c.socket, POLLOUT)
         local taken = request(SEND, c.socket, c.memory.buffer + sent, length - sent, 0, 0x4000) -- MSG_NOSIGNAL
         if taken <= 0 then
@@ -220,7 +222,7 @@ local function refuse(c, status, method)
     send(c, length)
 end
 
--- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Up to about 5.6.8 the ring's
+-- Opens a file beneath public/ and calls statx(); returns 0 or a negative error number. Before 5.6.11 the ring's
 -- STATX may look for the descriptor in the table of the kernel thread that does it: then the system call, which does
 -- not block for an open file.
 local function open(c, path)
@@ -292,6 +294,7 @@ end
 
 local function serve(c)
     local text, complete = receive(c)
+    c.waiting = false
     if not text then
         return
     elseif complete then
@@ -302,7 +305,7 @@ local function serve(c)
     -- Not close(): with unread data from the client it would reset the connection, and the client could lose the
     -- answer. Receive and discard until the client closes or the deadline passes.
     C.shutdown(c.socket, 1)
-    c.deadline = os.time() + PATIENCE
+    c.waiting, c.deadline = true, os.time() + PATIENCE
     -- Without wait_for(): the POLL_ADD of 5.6 misses an end that follows the acknowledgement of ours closely.
     repeat until request(RECV, c.socket, c.memory.buffer, BUFFER) <= 0
 end
@@ -320,7 +323,7 @@ end
 
 local function connect(socket)
     local number = table.remove(idle)
-    local c = { socket = socket, memory = pool[number - 1], deadline = os.time() + PATIENCE }
+    local c = { socket = socket, memory = pool[number - 1], deadline = os.time() + PATIENCE, waiting = true }
     connections[number] = c
     threads[number] = coroutine.create(function()
         local good, problem = pcall(serve, c) -- a bug ends one connection, not the server
@@ -338,6 +341,20 @@ local function connect(socket)
     run(number)
 end
 
+-- When nobody can be accepted, the connection that has waited longest for its client gives way, or silent clients could
+-- keep all others out. shutdown() completes its request in flight, which ends serve().
+local function end_oldest()
+    local oldest
+    for _, c in pairs(connections) do
+        if c.waiting and (not oldest or c.deadline < oldest.deadline) then
+            oldest = c
+        end
+    end
+    if oldest and oldest.deadline - PATIENCE + LEAST_PATIENCE < os.time() then
+        C.shutdown(oldest.socket, 2)
+    end
+end
+
 local function accept(listener)
     while true do
         local socket
@@ -348,6 +365,7 @@ local function accept(listener)
         if socket and socket >= 0 then
             connect(socket)
         else -- no free connection or descriptor: retry when a connection closes or at the next tick
+            end_oldest()
             paused = true
             coroutine.yield()
         end

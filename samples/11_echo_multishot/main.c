@@ -215,7 +215,9 @@ static void make_rings(void)
     int error = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
     if (error < 0)
         errx(EXIT_FAILURE, "io_uring: %s%s", strerror(-error),
-             error == -EINVAL ? ": Linux 6.1 is needed" : "");
+             error == -EINVAL   ? ": Linux 6.1 is needed"
+             : error == -ENOMEM ? ": more locked memory is needed: ulimit -l"
+                                : "");
     provided = aligned_alloc(65536, 65536); /* at the start of a page; it takes 16 bytes per buffer */
     struct io_uring_buf_reg where = {
         .ring_addr = (uintptr_t)provided, .ring_entries = BUFFERS, .bgid = GROUP};

@@ -26,15 +26,18 @@
 #undef IORING_RECV_MULTISHOT
 #undef IORING_CQE_F_BUFFER
 #undef IORING_CQE_F_MORE
+#undef IORING_CQE_F_NOTIF
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #define IORING_ACCEPT_MULTISHOT    (1U << 0)
 #define IORING_RECV_MULTISHOT      (1U << 1)
 #define IORING_CQE_F_BUFFER        (1U << 0)
 #define IORING_CQE_F_MORE          (1U << 1)
+#define IORING_CQE_F_NOTIF         (1U << 3)
 #define IORING_CQE_BUFFER_SHIFT    16
 #define IORING_REGISTER_PBUF_RING  22
 #define IORING_OP_LINKAT           39
+#define IORING_OP_SEND_ZC          47
 
 /* A macro for each, because some of these versions declare some of them. */
 #define io_uring_buf                   older_buf
@@ -49,6 +52,7 @@
 #define io_uring_buf_ring_advance      older_buf_ring_advance
 #define io_uring_prep_openat_direct    older_prep_openat_direct
 #define io_uring_prep_close_direct     older_prep_close_direct
+#define io_uring_prep_send_zc          older_prep_send_zc
 
 struct io_uring_buf {
     uint64_t addr;
@@ -134,6 +138,14 @@ static inline void io_uring_prep_close_direct(struct io_uring_sqe *request, unsi
 {
     io_uring_prep_close(request, 0);
     older_set_file_index(request, slot);
+}
+
+static inline void io_uring_prep_send_zc(struct io_uring_sqe *request, int socket, const void *memory,
+                                         size_t size, int flags, unsigned zc_flags)
+{
+    io_uring_prep_send(request, socket, memory, size, flags);
+    request->opcode = IORING_OP_SEND_ZC;
+    request->ioprio = (uint16_t)zc_flags;
 }
 
 #endif

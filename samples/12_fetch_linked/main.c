@@ -233,7 +233,8 @@ int main(int argc, char *argv[])
 
     int error = io_uring_queue_init(RING_ENTRIES, &ring, 0);
     if (error < 0)
-        fail(error, "io_uring_queue_init");
+        fail(error,
+             error == -ENOMEM ? "io_uring: more locked memory is needed: ulimit -l" : "io_uring_queue_init");
     watch_signals();
     int server = open_connection(&address);
     send_all(server, "GET ", 4);

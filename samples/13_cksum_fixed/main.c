@@ -4,10 +4,12 @@
  * Each request names a file and memory, and each time the kernel has to look the file up in the process's
  * table and count a user more of it, and to find and pin the pages of the memory. Both can be done once:
  *
- *   io_uring_register_files()    gives the ring a table of files of its own. OPENAT puts a file into a slot
- * of it, which is then its direct descriptor: not a number of the process, and only valid in requests with
- * IOSQE_FIXED_FILE io_uring_register_buffers()  pins buffers for as long as the ring exists. READ_FIXED names
- * one by its index, besides the address in it
+ *   io_uring_register_files() gives the ring a table of files of its own. OPENAT puts a file into a slot of
+ *   it, which is then its direct descriptor: not a number of the process, and only valid in requests with
+ *   IOSQE_FIXED_FILE.
+ *
+ *   io_uring_register_buffers() pins buffers for as long as the ring exists. READ_FIXED names one by its
+ *   index, besides the address in it.
  *
  * The files share LANES lanes. A lane is a slot of the table and the buffer of the same index, and has one
  * request in flight: OPENAT, then READ_FIXED until the end of the file, then CLOSE. The next file follows.
@@ -183,7 +185,8 @@ static void make_ring(void)
 {
     int error = io_uring_queue_init(LANES, &ring, 0);
     if (error < 0)
-        fail(error, "io_uring_queue_init");
+        fail(error,
+             error == -ENOMEM ? "io_uring: more locked memory is needed: ulimit -l" : "io_uring_queue_init");
     /* An older kernel would take no notice of the slot. No flag tells; LINKAT came with the same release. */
     static union {
         struct io_uring_probe probe;

@@ -29,6 +29,9 @@ DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
 CATS = [sample["name"] for sample in OURS if sample["contract"] == "cat" and sample["io_uring"]]
 CPS = [sample["name"] for sample in OURS if sample["contract"] == "cp"]
 SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver"]
+#: The others, and how they are called.
+CALLED = {"echo": ["0"], "fetch": ["127.0.0.1", "1", "/"], "cksum": ["/dev/null"], "pingpong": ["4"]}
+BRIDGES = {sample["name"]: CALLED[sample["contract"]] for sample in OURS if sample["contract"] in CALLED}
 
 
 def need_strace() -> None:
@@ -124,12 +127,13 @@ def test_a_web_server_accepts_receives_reads_and_sends_only_by_io_uring(name, tm
     assert only_io_uring(found), found
 
 
-@pytest.mark.parametrize("name", [*CATS, *CPS, *SERVERS])
+@pytest.mark.parametrize("name", [*CATS, *CPS, *SERVERS, *BRIDGES])
 def test_too_little_locked_memory_is_explained_in_one_line(name, tmp_path, source):
     """Of ENOMEM nobody would guess a limit. strace injects it, because only some kernels count rings."""
     need_strace()
     (tmp_path / "public").mkdir()
-    arguments = ["0"] if name in SERVERS else [source, *[tmp_path / "target"] * (name in CPS)]
+    plain = ["0"] if name in SERVERS else [source, *[tmp_path / "target"] * (name in CPS)]
+    arguments = BRIDGES.get(name, plain)
     inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=io_uring_setup:error=ENOMEM"]
     done = subprocess.run(
         [*inject, program(name), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=30

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.samples.programs import SAMPLES, binary, program
+from tests.unit.samples.programs import binary, program
 from tests.unit.samples.servers import BROKEN, INDEX, LARGE, serving
 
 #: Connections that the server serves at once; more have to wait.
@@ -28,8 +29,18 @@ AS_ON_5_6 = dict(zip(NAMES, (IN_C, IN_C, IN_LUA), strict=True))
 VARIANTS = {name: (name,) for name in NAMES} | {
     f"{name} as on 5.6": (name, *edit) for name, edit in AS_ON_5_6.items()
 }
-IN_C_VARIANTS = [variant for variant in VARIANTS if "luajit" not in variant]
-SOURCE = SAMPLES / "05_webserver_liburing" / "main.c"
+#: Edits that give the servers so small a send buffer that they notice each few bytes that a client takes.
+SMALL_IN_C = (
+    "listen(listener, SOMAXCONN) ",
+    "setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &(int){2048}, 4) != 0 || listen(listener, SOMAXCONN) ",
+)
+SMALL_IN_LUA = (
+    "check(C.listen(",
+    'check(C.setsockopt(listener, 1, 7, ffi.new("int[1]", 2048), 4), what)\n    check(C.listen(',
+)
+#: Edits that leave them seven connections.
+FEW_IN_C = ("RING_ENTRIES    256", "RING_ENTRIES 8")
+FEW_IN_LUA = ("local ENTRIES = 256", "local ENTRIES = 9")
 
 
 @pytest.fixture(scope="module")
@@ -219,25 +230,25 @@ def test_a_client_that_sends_no_request_or_does_not_read_is_disconnected(edit, d
         assert server.descriptors(server.idle_descriptors) == server.idle_descriptors
 
 
-def patience(seconds: int) -> tuple[str, str]:
-    """Return an edit that sets the time limit of the servers in C."""
-    line = next(line for line in SOURCE.read_text().splitlines() if line.startswith("#define PATIENCE"))
-    return line, f"#define PATIENCE {seconds}"
+def patience(seconds: int, name: str = NAMES[0]) -> tuple[str, str]:
+    """Return an edit that sets the time limit of a server."""
+    if "luajit" in name:
+        return "local PATIENCE = 10 ", f"local PATIENCE = {seconds} "
+    return "#define PATIENCE        10 ", f"#define PATIENCE {seconds} "
 
 
-@pytest.mark.parametrize("variant", IN_C_VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_client_that_reads_too_slowly_is_disconnected(variant, directory):
-    listen = "listen(listener, SOMAXCONN)"
-    small = f"setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &(int){{2048}}, sizeof(int)) != 0 || {listen}"
-    with serving(directory, executable=program(*VARIANTS[variant], *patience(1), listen, small)) as server:
+    small = SMALL_IN_LUA if "luajit" in variant else SMALL_IN_C
+    with serving(directory, executable=program(*VARIANTS[variant], *patience(1, variant), *small)) as server:
         assert not server.keeps_slow_reader("/large.png", 5)
 
 
-@pytest.mark.parametrize("variant", IN_C_VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_oldest_idle_connection_gives_way_when_all_are_in_use(variant, directory):
-    few = ("RING_ENTRIES    256", "RING_ENTRIES 8")
+    few = FEW_IN_LUA if "luajit" in variant else FEW_IN_C
     with (
-        serving(directory, executable=program(*VARIANTS[variant], *few, *patience(60))) as server,
+        serving(directory, executable=program(*VARIANTS[variant], *few, *patience(60, variant))) as server,
         contextlib.ExitStack() as stack,
     ):
         oldest = stack.enter_context(server.connect())
@@ -247,6 +258,15 @@ def test_the_oldest_idle_connection_gives_way_when_all_are_in_use(variant, direc
         assert server.get("/")[0] == 200
         assert oldest.recv(1) == b""
         assert server.is_established(others[-1])
+
+
+def test_the_oldest_idle_connection_gives_way_when_no_descriptor_is_left(directory):
+    with serving(directory, executable=program(NAMES[2])) as server, contextlib.ExitStack() as stack:
+        few = server.idle_descriptors + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        for _ in range(8):
+            stack.enter_context(server.connect())
+        assert server.get("/missing")[0] in (404, 500)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
