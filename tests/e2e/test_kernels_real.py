@@ -9,7 +9,7 @@ import json
 import pytest
 
 from tests.e2e import bootable
-from tests.e2e.support import playbook
+from tests.e2e.support import ROOT, playbook
 
 needs_debs = pytest.mark.skipif(not bootable.REAL_DEBS, reason=bootable.NO_REAL_DEBS)
 pytestmark = pytest.mark.vm
@@ -32,7 +32,8 @@ def provisioned(vm):
 
 def every_program_passes(vm, release):
     assert vm.run("uname -r").strip() == release
-    done = vm.pytest("tests/verify", timeout=1800)
+    report = ROOT / f"reports/kernels/{release}.xml"
+    done = vm.pytest("tests/verify", f"--junit-xml={report}", timeout=1800)
     assert done.returncode == 0, done.stdout
 
 
