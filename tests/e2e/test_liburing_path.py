@@ -80,7 +80,7 @@ def test_a_directory_is_built_once_and_verified_and_its_debs_are_copied(containe
     copied = {path.name.split("_")[0] for path in (tmp_path / container.name).glob("*.deb")}
     assert copied == set(manifest["packages"])
     expect = tmp_path / "expect.json"
-    expect.write_text(json.dumps(variables))
+    expect.write_text(json.dumps({container.name: variables}))
     checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
     assert checks.returncode == 0, checks.stdout
 
