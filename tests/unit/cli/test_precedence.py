@@ -153,3 +153,10 @@ def test_what_is_no_variable_of_a_role_is_the_owners_business(opened, tmp_path):
     inventory.write_text("web1 nginx_port=80 rack=7 my_kernel='{{ nowhere }}'\n")
     with opened(inventory) as current:
         assert not {"nginx_port", "rack", "my_kernel"} & expected(current)["web1"].keys()
+
+
+def test_the_example_of_an_inventory_gives_each_host_another_kernel(opened):
+    with opened(run.ROOT / "inventory/hosts.example.yml") as current:
+        found = expected(current)
+    assert found["bench1"]["kernel_source"] == "keep"
+    assert (found["bench2"]["kernel_source"], found["bench2"]["kernel_version"]) == ("mainline", "5.6")
