@@ -63,8 +63,10 @@ def kernels(environment: Mapping[str, str]) -> int:
     options = read_options({**environment, "KERNEL": ""}, run.ROOT / "profiles")
     hosts = target.chosen(environment)
     silence = None
+    # The localhost that Ansible adds to an inventory has the variables of the group `all`: a mirror, for one.
+    inventory = str(hosts) if isinstance(hosts, Path) else "localhost,"
     try:
-        for step in run.look(KERNELS, "archive", "localhost,", options):
+        for step in run.look(KERNELS, "archive", inventory, options):
             print(step["message"], flush=True)
     except InfrastructureError as error:
         silence = error

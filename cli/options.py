@@ -9,8 +9,8 @@ import yaml
 
 from cli.errors import UsageError
 from cli.variables_page import ROOT
+from roles.preflight.filter_plugins.role_variables import as_specified, unknown_variables, wrong_values
 from roles.preflight.filter_plugins.role_variables import options as role_options
-from roles.preflight.filter_plugins.role_variables import unknown_variables, wrong_values
 
 #: The releases that UPGRADE may name.
 RELEASES = ROOT / "roles/release_upgrade/vars/releases.yml"
@@ -35,9 +35,9 @@ class Options:
     verbose: bool = False
     connection: str = "paramiko"
 
-    def expected(self) -> dict[str, object]:
-        """Return the role variables as Ansible resolves them: the profile's, overridden by make's."""
-        return {**yaml.safe_load(self.profile_path.read_text()), **self.overrides}
+    def profile_variables(self) -> object:
+        """Return the content of the profile: a dictionary, which read_options has made sure of."""
+        return yaml.safe_load(self.profile_path.read_text())
 
 
 def read_options(environment: Mapping[str, str], profiles: Path) -> Options:
@@ -65,16 +65,31 @@ def _check_role_variables(options: Options) -> None:
     """Ask preflight's judge, before a host is made or touched. Raises UsageError, a line for each mistake."""
     name = options.profile_path.name
     try:
-        profile = yaml.safe_load(options.profile_path.read_text())
+        profile = options.profile_variables()
     except yaml.YAMLError as error:
         raise UsageError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
-    problems = unknown_variables(profile if isinstance(profile, dict) else [str(profile)])
-    if not problems:
-        # A template is Ansible's to resolve; preflight judges what comes of it.
-        values = options.expected().items()
-        problems = wrong_values({key: value for key, value in values if not _TEMPLATE.search(str(value))})
-    if problems:
+    if not isinstance(profile, dict):
+        raise UsageError(f"{name} is no dictionary of role variables")
+    # What the command line overrides is never used. A template is Ansible's to resolve; see `checked`.
+    values = {
+        key: value for key, value in (profile | options.overrides).items() if not _TEMPLATE.search(str(value))
+    }
+    if problems := unknown_variables(profile) or wrong_values(values):
         raise UsageError("\n".join(f"{name}: {problem}" for problem in problems))
+
+
+def checked(given: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
+    """Return the role variables of each host, in the types of the roles; the values are Ansible's.
+
+    Raises UsageError, a line for each mistake, which names the hosts that have it.
+    """
+    mistaken: dict[str, list[str]] = {}
+    for host, variables in given.items():
+        for problem in unknown_variables(variables) or wrong_values(variables):
+            mistaken.setdefault(problem, []).append(host)
+    if mistaken:
+        raise UsageError("\n".join(f"{', '.join(hosts)}: {problem}" for problem, hosts in mistaken.items()))
+    return {host: as_specified(variables) for host, variables in given.items()}
 
 
 def role_variables(environment: Mapping[str, str]) -> dict[str, object]:

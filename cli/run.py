@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from cli import ansible, process, screen, sshconfig
-from cli.errors import InfrastructureError
-from cli.options import Options
+from cli.errors import InfrastructureError, UsageError
+from cli.options import Options, checked
 from cli.plain import plain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +52,23 @@ class Run:
         return self.directory / "ssh_config"
 
     def prepare(self) -> None:
-        """Write what the programs of the run read."""
+        """Write what the programs of the run read.
+
+        Raises UsageError for role variables of a host that make no sense.
+        """
         blocks = [sshconfig.host_block(name, self.ssh_arguments(name)) for name in self.hosts]
         write_private(self.ssh_config, "\n".join(blocks))
-        expected = json.dumps(self.options.expected(), indent=2)
-        write_private(self.directory / "expect.json", f"{expected}\n")
+        write_private(self.directory / "expect.json", json.dumps(self._expected(), indent=2) + "\n")
+
+    def _expected(self) -> dict[str, dict[str, object]]:
+        """Return the role variables of each host, resolved by Ansible from all that gives them a value."""
+        try:
+            # No host is connected to, so any ansible will do.
+            steps = look("playbooks/variables.yml", "all", str(self.inventory), self.options)
+        except InfrastructureError as error:
+            raise UsageError(f"the role variables cannot be resolved: {error}") from None
+        given = {step["host"]: json.loads(step["message"]) for step in steps}
+        return checked({name: given[name] for name in self.hosts})
 
     def ssh_arguments(self, name: str) -> list[str]:
         """Return the arguments with which ssh reaches a host without our ssh_config."""
@@ -95,13 +109,8 @@ class Run:
 
     def ansible(self, playbook: str) -> int:
         """Run a playbook on the hosts; return ansible-playbook's exit status."""
-        command = [
-            str(self.ansible_directory / "ansible-playbook"),
-            "-i",
-            str(self.inventory),
-            playbook,
-            *variable_arguments(self.options),
-        ]
+        inventory = str(self.inventory)
+        command = playbook_command(playbook, inventory, self.options, self.directory, self.ansible_directory)
         command += ["--check", "--diff"] if self.options.check else []
         command += ["-v"] if self.options.verbose else []
         log = self.directory / "ansible.log"
@@ -114,7 +123,7 @@ class Run:
             return process.run(command, environment, ROOT)
 
     def look(self, playbook: str, tag: str) -> list[dict]:
-        """Run the part of a playbook that has a tag, which only looks, out of sight; return its steps.
+        """Run the part of a playbook that has a tag, which is read-only, out of sight; return its steps.
 
         Raises InfrastructureError, a line for each host on which it failed.
         """
@@ -178,9 +187,19 @@ def last_screen(directory: Path) -> str:
     return screen.render(directory, shutil.get_terminal_size().columns, colours)
 
 
-def variable_arguments(options: Options) -> list[str]:
-    """Return the arguments that hand the profile to Ansible, and the command line's own choices over it."""
-    return ["-e", f"@{options.profile_path}", "-e", json.dumps(options.overrides)]
+def playbook_command(
+    playbook: str, inventory: str, options: Options, directory: Path, ansible_directory: Path
+) -> list[str]:
+    """Return the command that runs a playbook; the profile is written into the directory.
+
+    The profile is the first inventory, as variables of the group `all`, and the command line is -e. So the
+    order is: role defaults, profile, the inventory's own variables, group_vars, host_vars, command line.
+    """
+    profile = directory / "profile.yml"
+    write_private(profile, yaml.safe_dump({"all": {"vars": options.profile_variables()}}, sort_keys=False))
+    program = str(ansible_directory / "ansible-playbook")
+    command = [program, "-i", str(profile), "-i", inventory, playbook]
+    return [*command, "-e", json.dumps(options.overrides)]
 
 
 def ansible_environment(steps: Path) -> dict[str, str]:
@@ -196,15 +215,17 @@ def look(
     environment: Mapping[str, str] | None = None,
     ansible_directory: Path = ansible.NEWEST,
 ) -> list[dict]:
-    """Run the part of a playbook that has a tag, which only looks, out of sight; return its steps.
+    """Run the part of a playbook that has a tag, which is read-only, out of sight; return its steps.
 
     Raises InfrastructureError, a line for each host on which it failed.
     """
-    command = [str(ansible_directory / "ansible-playbook"), "-i", inventory, playbook, "--tags", tag]
     with tempfile.TemporaryDirectory(prefix="uring-lab-") as directory:
         file = Path(directory) / "steps.json"
         run = subprocess.run(
-            [*command, *variable_arguments(options)],
+            [
+                *playbook_command(playbook, inventory, options, Path(directory), ansible_directory),
+                *("--tags", tag),
+            ],
             env=ansible_environment(file) | (environment or {}),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

@@ -9,8 +9,9 @@ PAGE = ROOT / "docs" / "variables.md"
 
 HEAD = """# Role variables
 
-Made from `roles/*/meta/argument_specs.yml` by `make docs`. The roles' defaults hold where neither the
-profile nor the command line says otherwise.
+Made from `roles/*/meta/argument_specs.yml` by `make docs`. Each of these overrides those before it:
+the roles' defaults, the profile, an inventory's variables, its `group_vars`, its `host_vars`, the
+command line.
 """
 
 

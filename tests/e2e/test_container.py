@@ -350,7 +350,7 @@ def test_sources_from_git_are_built_at_their_commits_and_built_once(container, r
     assert manifest["sources"]["upstream"]["commit"] == samples
     assert len(manifest["samples"]) == len(CATALOG)
     expect = tmp_path / "expect.json"
-    expect.write_text(json.dumps(variables))
+    expect.write_text(json.dumps({container.name: variables}))
     checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
     assert checks.returncode == 0, checks.stdout
 

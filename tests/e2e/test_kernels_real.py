@@ -2,7 +2,7 @@
 
 Linux 5.6 comes as debs that URING_LAB_KERNELS names, VERSION/*.deb, and under its mainline name from a signed
 mirror on the loopback; the others are Debian's own. Not part of `make test`: `make test-kernels` runs them.
-reports/kernels gets a report of each, for the record of where the programs were judged (tests/verify/record.py).
+Each leaves a report in reports/kernels, which tests/verify/record.py reads.
 """
 
 import json

@@ -9,26 +9,10 @@ import subprocess
 
 import pytest
 
+from tests.e2e import liburing
 from tests.e2e.support import playbook
 
 pytestmark = pytest.mark.container
-
-# Runs in the container, because this computer may have no package lists; writes the tree to standard output.
-GET_SOURCE = r"""
-set -eu
-exec 3>&1 >&2 </dev/null
-sudo apt-get update
-sudo apt-get install --yes --no-install-recommends dpkg-dev
-mkdir -p /tmp/source/lists/partial /tmp/source/cache && cd /tmp/source
-. /etc/os-release
-uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $VERSION_CODENAME")
-echo "deb-src $uri $VERSION_CODENAME main" > sources
-set -- -o Dir::Etc::sourcelist=/tmp/source/sources -o Dir::Etc::sourceparts=- \
-    -o Dir::State::lists=/tmp/source/lists -o Dir::Cache=/tmp/source/cache
-apt-get "$@" update
-apt-get "$@" source --only-source liburing
-tar -cz -C liburing-*/ --exclude=.pc . >&3
-"""
 
 # Two libraries of an earlier build, one of them needed by another package.
 EARLIER_BUILD = r"""
@@ -53,13 +37,7 @@ sudo sed -i 's/"packages": {/&"liburing8": "1", "liburing9": "1", /' /var/lib/ur
 def tree(container, tmp_path_factory):
     """Make a git work tree of liburing on the controller, with an uncommitted change."""
     directory = tmp_path_factory.mktemp("liburing")
-    ssh = ["ssh", "-F", container.ssh_config, container.name, GET_SOURCE]
-    packed = subprocess.run(ssh, check=True, stdout=subprocess.PIPE, timeout=300).stdout
-    subprocess.run(["tar", "-xz", "--no-same-owner", "-C", directory], input=packed, check=True)
-    git = ["git", "-C", directory, "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    subprocess.run([*git, "add", "--all", "--force"], check=True)
-    subprocess.run([*git, "commit", "--quiet", "--message", "all"], check=True)
+    liburing.make_repository(container, directory)
     (directory / "README").write_text("changed\n")
     return directory
 
@@ -80,7 +58,7 @@ def test_a_directory_is_built_once_and_verified_and_its_debs_are_copied(containe
     copied = {path.name.split("_")[0] for path in (tmp_path / container.name).glob("*.deb")}
     assert copied == set(manifest["packages"])
     expect = tmp_path / "expect.json"
-    expect.write_text(json.dumps(variables))
+    expect.write_text(json.dumps({container.name: variables}))
     checks = container.pytest("tests/verify/test_liburing.py", f"--lab-expect={expect}")
     assert checks.returncode == 0, checks.stdout
 

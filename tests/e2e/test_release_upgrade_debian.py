@@ -144,7 +144,7 @@ def test_the_distributions_sources_name_the_new_release(host):
 def test_the_verification_passes_on_the_new_release(host, tmp_path):
     expect = tmp_path / "expect.json"
     for target in ("trixie", "13", "lts"):
-        expect.write_text(json.dumps({"release_upgrade_target": target}))
+        expect.write_text(json.dumps({host.name: {"release_upgrade_target": target}}))
         checks = host.pytest("tests/verify/test_release.py", f"--lab-expect={expect}")
         assert checks.returncode == 0, checks.stdout
 

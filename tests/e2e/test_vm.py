@@ -85,7 +85,8 @@ def test_a_second_run_changes_nothing(vm):
 
 def test_the_verification_of_the_kernel_passes(vm, tmp_path):
     expect = tmp_path / "expect.json"
-    expect.write_text(json.dumps({"kernel_source": "apt", "kernel_apt_suite": "", "kernel_apt_package": ""}))
+    asked = {"kernel_source": "apt", "kernel_apt_suite": "", "kernel_apt_package": ""}
+    expect.write_text(json.dumps({vm.name: asked}))
     done = vm.pytest("tests/verify/test_kernel.py", f"--lab-expect={expect}")
     assert done.returncode == 0, done.stdout
 

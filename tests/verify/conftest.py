@@ -29,7 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="ssh configuration of the hosts (default: the user's own)",
     )
     group.addoption(
-        "--lab-expect", metavar="FILE", help="JSON of the role variables that the hosts were provisioned with"
+        "--lab-expect",
+        metavar="FILE",
+        help="JSON of the role variables that each host was provisioned with, by its name",
     )
     group.addoption("--lab-steps", metavar="FILE", help="JSON of what each step did, for the report")
 
@@ -48,9 +50,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         if ssh_config:
             Path(ssh_config).read_bytes()
-        config.stash[EXPECTED] = expectation.read_json(config.getoption("lab_expect", None), dict)
+        config.stash[EXPECTED] = expectation.read_expected(
+            config.getoption("lab_expect", None), hosts_of(config)
+        )
         expectation.read_steps(config.getoption("lab_steps", None))
-        expectation.read_catalog(config.stash[EXPECTED])
+        expectation.read_catalog()
     except OSError as problem:
         raise pytest.UsageError(f"--lab-inventory-ssh-config: {ssh_config}: {problem.strerror}") from None
     except expectation.ExpectationError as problem:
@@ -69,6 +73,16 @@ def hosts_of(config: pytest.Config) -> list[str]:
     return [name for name in (config.getoption("lab_hosts", None) or "").split(",") if name]
 
 
+def samples_of(config: pytest.Config) -> list[dict]:
+    """Return the samples that one host or another should have."""
+    expected = config.stash[EXPECTED]
+    return [
+        sample
+        for sample in expectation.read_catalog()
+        if any(expectation.is_asked_for(sample, expected[name]) for name in hosts_of(config))
+    ]
+
+
 def connection_of(config: pytest.Config) -> str:
     """Return the connection to use."""
     return config.getoption("connection") or connection.CONNECTIONS[0]
@@ -83,9 +97,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("host", hosts, indirect=True, scope="session")
     if "sample" in metafunc.fixturenames:
         wanted = metafunc.definition.get_closest_marker("samples")
-        samples = expectation.read_catalog(metafunc.config.stash[EXPECTED])
         chosen = [
-            sample for sample in samples if all(sample[key] == value for key, value in wanted.kwargs.items())
+            sample
+            for sample in samples_of(metafunc.config)
+            if all(sample[key] == value for key, value in wanted.kwargs.items())
         ]
         if "case" in metafunc.fixturenames:
             pairs = [(sample, case) for sample in chosen for case in judges.cases(sample)]
@@ -103,12 +118,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by host, then by step."""
+    """Leave out a host's tests of samples that it was not asked for; sort by host, then by step."""
+
+    def is_asked_for(item: pytest.Item) -> bool:
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        if not {"host", "sample"} <= given.keys():
+            return True
+        return expectation.is_asked_for(given["sample"], item.config.stash[EXPECTED][given["host"]])
 
     def place(item: pytest.Item) -> tuple[int, int]:
         hosts = hosts_of(item.config)
         return hosts.index(item.callspec.params["host"]), ORDER.index(item.path.stem.removeprefix("test_"))
 
+    items[:] = filter(is_asked_for, items)
     items.sort(key=lambda item: place(item) if "host" in getattr(item, "fixturenames", ()) else (0, 0))
 
 
@@ -207,9 +229,9 @@ def address(host: Host, request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def expected(request: pytest.FixtureRequest) -> dict:
-    """Return the role variables that the hosts were provisioned with; empty if unknown."""
-    return request.config.stash[EXPECTED]
+def expected(host: Host, request: pytest.FixtureRequest) -> dict:
+    """Return the role variables that the host was provisioned with; empty if unknown."""
+    return request.config.stash[EXPECTED][host.backend.hostname]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -231,8 +253,8 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     config = session.config
     prefix.append(
         report.summary(
-            config.stash[EXPECTED],
+            {name: config.stash[EXPECTED][name] for name in hosts_of(config)},
             expectation.read_steps(config.getoption("lab_steps", None)),
-            expectation.read_catalog(config.stash[EXPECTED]),
+            samples_of(config),
         )
     )

@@ -1,4 +1,4 @@
-"""What is expected of a host: the variables it was provisioned with, and the samples' catalog."""
+"""What is expected of each host: the variables it was provisioned with, and the samples' catalog."""
 
 import hashlib
 import json
@@ -38,6 +38,26 @@ def read_json(path: str | None, kind: type) -> dict | list:
     return content
 
 
+def read_expected(path: str | None, hosts: list[str]) -> dict[str, dict]:
+    """Read the role variables that each host was provisioned with, by the host's name.
+
+    Args:
+        path: the file; None if they are unknown, so that those of every host are empty.
+        hosts: the hosts that are verified.
+
+    Raises:
+        ExpectationError: as read_json; or a host is missing.
+
+    """
+    if path is None:
+        return {name: {} for name in hosts}
+    content = read_json(path, dict)
+    for name in hosts:
+        if not isinstance(content.get(name), dict):
+            raise ExpectationError(f"{path}: has no variables of the host {name}")
+    return content
+
+
 def read_steps(path: str | None) -> list[dict]:
     """Read what each step did; without a file no step ran, as with `make verify`.
 
@@ -48,23 +68,29 @@ def read_steps(path: str | None) -> list[dict]:
     return read_json(path if path and Path(path).exists() else None, list)
 
 
-def read_catalog(expected: dict) -> list[dict]:
-    """Read the samples that the host should have.
-
-    Args:
-        expected: the role variables; samples_source is ours, upstream or all. Without it all samples are
-            returned, and the host's manifest decides.
+def read_catalog() -> list[dict]:
+    """Read the catalog of the samples.
 
     Raises:
         ExpectationError: the catalog is missing or malformed.
 
     """
     try:
-        samples = yaml.safe_load(CATALOG.read_text())["samples"]
+        return yaml.safe_load(CATALOG.read_text())["samples"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as problem:
         raise ExpectationError(f"{CATALOG} is no catalog of samples: {problem}") from None
-    source = expected.get("samples_source", "all")
-    return [sample for sample in samples if source in ("all", sample["source"])]
+
+
+def is_asked_for(sample: dict, expected: dict) -> bool:
+    """Return whether a host should have a sample.
+
+    Args:
+        sample: an entry of the catalog.
+        expected: the host's role variables; samples_source is ours, upstream or all. Without it every sample
+            is asked for, and the host's manifest decides.
+
+    """
+    return expected.get("samples_source", "all") in ("all", sample["source"])
 
 
 def label(sample: dict) -> str:

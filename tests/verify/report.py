@@ -17,11 +17,11 @@ STYLE = """<style>
 </style>"""
 
 
-def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
+def summary(expected: dict[str, dict], steps: list[dict], samples: list[dict]) -> str:
     """Return the HTML above the results.
 
     Args:
-        expected: the role variables of the provisioning; may be empty.
+        expected: the role variables of each host's provisioning, by its name; they may be empty.
         steps: what each step did to each host, as the callback plugin wrote it; may be empty.
         samples: the catalog's entries that were verified.
 
@@ -32,10 +32,10 @@ def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
         parts.append(
             table(("step", "host", "result", "changed", "time", "what it did"), map(step_row, steps))
         )
-    if expected:
-        rows = (cells(name, show(value)) for name, value in sorted(expected.items()))
+    if rows := request(expected):
         parts.append(
-            f"<details><summary>What was asked for</summary>{table(('variable', 'value'), rows)}</details>"
+            "<details><summary>What was asked for</summary>"
+            f"{table(('variable', 'value', 'host'), (cells(*row) for row in rows))}</details>"
         )
     faults = [cells(label(sample), *fault) for sample in samples for fault in known_faults(sample).items()]
     if faults:
@@ -44,6 +44,18 @@ def summary(expected: dict, steps: list[dict], samples: list[dict]) -> str:
             f"{table(('sample', 'case', 'fault'), faults)}</details>"
         )
     return "\n".join(parts)
+
+
+def request(expected: dict[str, dict]) -> list[tuple[str, str, str]]:
+    """Return each variable with each value that it was given, and the hosts that it was given to."""
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for host, variables in expected.items():
+        for name, value in variables.items():
+            hosts.setdefault((name, show(value)), []).append(host)
+    return [
+        (name, value, "all" if len(given) == len(expected) > 1 else ", ".join(given))
+        for (name, value), given in sorted(hosts.items())
+    ]
 
 
 def failure(message: str, reason: str) -> str:

@@ -1,7 +1,7 @@
 """Whether role variables are what the argument specifications of the roles allow: the one judge of it.
 
-Preflight asks it about all variables that Ansible has, the command line about a profile before anything is
-made.
+Preflight asks it about all variables that Ansible has; the command line about a profile before a lab host is
+made, and about what each host is given before any is connected to.
 """
 
 import difflib
@@ -35,6 +35,9 @@ ROLES = ("preflight", "release_upgrade", "kernel", "liburing", "samples")
 
 #: How much of a name must be that of a role variable to be taken for a slip of the finger (difflib's ratio).
 SLIP = 0.9
+
+#: Stands for the value of a template that Ansible cannot resolve; vars/main.yml has it too.
+UNRESOLVED = "(cannot be resolved)"
 
 _WORDS = {"bool": "true or false", "int": "a whole number", "list": "a list", "str": "a text"}
 
@@ -79,16 +82,31 @@ def wrong_values(given):
 
     """
     known = options()
+    unresolved = sorted(name for name, value in given.items() if value == UNRESOLVED)
     problems = [
+        f"{name} cannot be resolved: its template uses a name that is not defined, or a fact of the host"
+        for name in unresolved
+    ]
+    given = {name: value for name, value in given.items() if name not in unresolved}
+    problems += [
         f"{name} is {value!r}; it must be {_allowed(known[name])}"
         for name, value in given.items()
-        if ArgumentSpecValidator({name: known[name]}).validate({name: value}).error_messages
+        if _validated(name, value).error_messages
     ]
     # YAML reads 5.10 as the number 5.1, and 5.1 is another kernel.
     numbers = [
         name for name, value in given.items() if known[name]["type"] == "str" and isinstance(value, float)
     ]
     return problems + [f"{name} is the number {given[name]}; put the text in quotes" for name in numbers]
+
+
+def as_specified(given):
+    """Return the values of role variables in the types of their specification: the text "12" for 12."""
+    return {name: _validated(name, value).validated_parameters[name] for name, value in given.items()}
+
+
+def _validated(name, value):
+    return ArgumentSpecValidator({name: options()[name]}).validate({name: value})
 
 
 def _allowed(option):

@@ -63,6 +63,22 @@ def test_series_are_listed_newest_first_and_candidates_apart(kernels, mirror, se
     )
 
 
+def test_the_archive_listed_is_the_one_that_an_inventory_names_for_all_hosts(
+    kernels, mirror, server, monkeypatch, tmp_path, capfd
+):
+    profile = ROOT / "profiles/archive.yml"
+    monkeypatch.setattr(commands, "read_options", lambda *_: Options(profile_path=profile))
+    (tmp_path / "hosts").write_text("127.0.0.1 ansible_port=9\n")
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/all.yml").write_text(f"kernel_mainline_url: {server.url}\n")
+    monkeypatch.setenv("INVENTORY", str(tmp_path / "hosts"))
+    mirror.add("5.6")
+    assert kernels() == 69
+    told = capfd.readouterr()
+    assert told.out.splitlines()[0] == f"{server.url} lists, the newest series first:"
+    assert told.err.startswith("kernels: 127.0.0.1: refuses the connection")
+
+
 def test_an_archive_out_of_reach_is_one_line_and_status_69(kernels, server, capfd):
     server.status("", 403)
     assert kernels() == 69

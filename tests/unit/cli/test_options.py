@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import UsageError
-from cli.options import read_options, role_variables
+from cli.options import checked, read_options, role_variables
 
 
 @pytest.fixture
@@ -128,18 +128,13 @@ def test_a_connection_is_one_of_two(profiles):
         read_options({"CONNECTION": "telnet"}, profiles)
 
 
-def test_what_is_expected_is_the_profile_overridden_by_the_command_line(profiles):
-    options = read_options({"PROFILE": "archive", "KERNEL": "keep"}, profiles)
-    assert options.expected() == {"kernel_source": "keep", "samples_source": "ours"}
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("kernal_source: keep\n", "no role knows the variable kernal_source; did you mean kernel_source?"),
         ("zzz: 1\n", "mine.yml: no role knows the variable zzz; docs/variables.md lists them all"),
         ("kernel_source: [\n", "mine.yml is no YAML"),
-        ("just a word\n", "no role knows the variable just a word"),
+        ("just a word\n", "mine.yml is no dictionary of role variables"),
         ("kernel_headers: perhaps\n", "mine.yml: kernel_headers is 'perhaps'; it must be true or false"),
     ],
 )
@@ -153,11 +148,33 @@ def test_a_profile_that_the_roles_would_misread_is_refused(tmp_path, text, says)
 
 def test_the_command_line_overrides_what_is_wrong_in_a_profile(tmp_path):
     (tmp_path / "mine.yml").write_text("samples_source: theirs\n")
-    assert read_options({"PROFILE": "mine", "SAMPLES": "all"}, tmp_path).expected() == {
-        "samples_source": "all"
-    }
+    options = read_options({"PROFILE": "mine", "SAMPLES": "all"}, tmp_path)
+    assert options.overrides == {"samples_source": "all"}
 
 
 def test_a_template_in_a_profile_is_left_to_ansible(tmp_path):
     (tmp_path / "mine.yml").write_text("kernel_boot_timeout: '{{ 10 * 60 }}'\n")
     assert read_options({"PROFILE": "mine"}, tmp_path).overrides == {}
+
+
+def test_a_mistake_in_the_variables_of_hosts_is_told_once_with_the_hosts_and_the_variable():
+    given = {
+        "web1": {"kernel_sorce": "keep"},
+        "web2": {"kernel_source": "keep"},
+        "web3": {"kernel_sorce": "apt", "samples_source": "theirs"},
+        "web4": {"samples_source": "theirs"},
+    }
+    with pytest.raises(UsageError) as refusal:
+        checked(given)
+    assert str(refusal.value).splitlines() == [
+        "web1, web3: no role knows the variable kernel_sorce; did you mean kernel_source?",
+        "web4: samples_source is 'theirs'; it must be one of ours, upstream, all",
+    ]
+
+
+def test_the_variables_of_a_host_have_the_types_of_the_roles():
+    """The verification compares texts, and 12 is a release too."""
+    given = {"box": {"release_upgrade_target": 12, "kernel_headers": "yes", "kernel_accept_risks": "dkms"}}
+    assert checked(given) == {
+        "box": {"release_upgrade_target": "12", "kernel_headers": True, "kernel_accept_risks": ["dkms"]}
+    }

@@ -28,6 +28,7 @@ def opened(tmp_path, monkeypatch):
     """Begin a run on a host that is taken to be reached."""
     monkeypatch.setattr(run, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(commands, "_reach", lambda _run: {})
+    monkeypatch.setattr(run.Run, "_expected", lambda _run: {"localhost": {}})
     return lambda: commands._opened("provision", run.Options(), {"HOST": "localhost"})
 
 
@@ -52,6 +53,7 @@ def test_nobody_else_may_read_a_file_of_a_run(opened, tmp_path, monkeypatch):
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in current.directory.iterdir()}
     names = (
         "inventory.yml",
+        "profile.yml",
         "ssh_config",
         "expect.json",
         "run.json",

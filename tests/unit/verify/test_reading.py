@@ -65,6 +65,22 @@ def test_an_invalid_file_of_expectations_is_refused_in_one_line(tmp_path, conten
     assert "\n" not in str(refusal.value)
 
 
+def test_each_host_has_expectations_of_its_own(tmp_path):
+    path = tmp_path / "expect.json"
+    path.write_text(json.dumps({"a": {"kernel_source": "keep"}, "b": {}}))
+    assert expectation.read_expected(str(path), ["a", "b"])["a"] == {"kernel_source": "keep"}
+    assert expectation.read_expected(None, ["a", "b"]) == {"a": {}, "b": {}}
+
+
+def test_a_file_of_expectations_without_a_host_is_refused(tmp_path):
+    """It would be verified as if nothing had been asked of it."""
+    path = tmp_path / "expect.json"
+    path.write_text(json.dumps({"a": {}, "kernel_source": "keep"}))
+    for host in ("b", "kernel_source"):
+        with pytest.raises(expectation.ExpectationError, match=f"has no variables of the host {host}"):
+            expectation.read_expected(str(path), ["a", host])
+
+
 @pytest.mark.parametrize(
     ("expected", "sources"),
     [
@@ -74,15 +90,15 @@ def test_an_invalid_file_of_expectations_is_refused_in_one_line(tmp_path, conten
         ({}, {"ours", "upstream"}),
     ],
 )
-def test_the_catalog_returns_the_requested_samples(expected, sources):
-    samples = expectation.read_catalog(expected)
+def test_a_host_is_asked_for_the_samples_of_its_source(expected, sources):
+    samples = [sample for sample in expectation.read_catalog() if expectation.is_asked_for(sample, expected)]
     assert {sample["source"] for sample in samples} == sources
 
 
 def test_a_broken_catalog_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(expectation, "CATALOG", tmp_path / "catalog.yml")
     with pytest.raises(expectation.ExpectationError, match="no catalog"):
-        expectation.read_catalog({})
+        expectation.read_catalog()
 
 
 @pytest.mark.parametrize(

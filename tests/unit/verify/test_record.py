@@ -50,14 +50,14 @@ def test_the_table_has_the_oldest_kernel_first():
 
 
 def test_the_table_in_the_readme_is_the_record():
-    judged, samples = yaml.safe_load(record.JUDGED.read_text()), expectation.read_catalog({})
+    judged, samples = yaml.safe_load(record.JUDGED.read_text()), expectation.read_catalog()
     readme = record.README.read_text()
     assert record.with_table(readme, record.table(judged, samples)) == readme, "run tests/verify/record.py"
 
 
 def test_the_least_kernel_of_a_program_is_the_oldest_on_which_it_passed():
     judged = yaml.safe_load(record.JUDGED.read_text())
-    for sample in expectation.read_catalog({}):
+    for sample in expectation.read_catalog():
         results = {kernel: samples.get(expectation.label(sample)) for kernel, samples in judged.items()}
         good = [
             expectation.version(kernel)

@@ -29,7 +29,7 @@ def test_the_steps_are_a_table():
 
 
 def test_everything_is_escaped():
-    page = report.summary({"<i>": "<u>"}, STEPS, [SAMPLE])
+    page = report.summary({"box": {"<i>": "<u>"}}, STEPS, [SAMPLE])
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;i&gt;" in page
@@ -42,14 +42,25 @@ def test_a_status_cannot_leave_its_attribute():
 
 
 def test_what_was_asked_for_and_known_faults_are_listed():
-    page = report.summary({"kernel_source": "apt", "kernel_apt_suite": ""}, [], [SAMPLE])
-    assert "<td>kernel_source</td><td>apt</td>" in page
-    assert "<td>kernel_apt_suite</td><td>(none)</td>" in page
+    page = report.summary({"box": {"kernel_source": "apt", "kernel_apt_suite": ""}}, [], [SAMPLE])
+    assert "<td>kernel_source</td><td>apt</td><td>box</td>" in page
+    assert "<td>kernel_apt_suite</td><td>(none)</td><td>box</td>" in page
     assert "<td>upstream/02_cat_uring</td><td>size 1</td><td>cuts &amp; pastes</td>" in page
 
 
+def test_what_hosts_were_asked_for_is_listed_with_the_hosts():
+    asked = {"a": {"kernel_source": "apt"}, "b": {"kernel_source": "apt"}}
+    assert report.request(asked) == [("kernel_source", "apt", "all")]
+    asked["c"] = {"kernel_source": "mainline", "kernel_version": "5.6"}
+    assert report.request(asked) == [
+        ("kernel_source", "apt", "a, b"),
+        ("kernel_source", "mainline", "c"),
+        ("kernel_version", "5.6", "c"),
+    ]
+
+
 def test_empty_sections_are_left_out():
-    page = report.summary({}, [], [])
+    page = report.summary({"box": {}}, [], [])
     assert "<table" not in page
     assert "<details" not in page
 
