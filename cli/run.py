@@ -235,7 +235,11 @@ def look(
         )
         steps = read_steps(file)
     if run.returncode:
-        failed = [step["message"] for step in steps if step["status"] in ("failed", "unreachable")]
+        failed = [
+            step["message"] if step["host"] == "localhost" else f"{step['host']}: {step['message']}"
+            for step in steps
+            if step["status"] in ("failed", "unreachable")
+        ]
         said = (run.stderr.strip() or run.stdout.strip()).splitlines() or ["ansible-playbook failed"]
         raise InfrastructureError("\n".join(failed or said[:1]))
     return steps

@@ -36,9 +36,6 @@ ROLES = ("preflight", "release_upgrade", "kernel", "liburing", "samples")
 #: How much of a name must be that of a role variable to be taken for a slip of the finger (difflib's ratio).
 SLIP = 0.9
 
-#: Stands for the value of a template that Ansible cannot resolve; vars/main.yml has it too.
-UNRESOLVED = "(cannot be resolved)"
-
 _WORDS = {"bool": "true or false", "int": "a whole number", "list": "a list", "str": "a text"}
 
 
@@ -82,13 +79,7 @@ def wrong_values(given):
 
     """
     known = options()
-    unresolved = sorted(name for name, value in given.items() if value == UNRESOLVED)
     problems = [
-        f"{name} cannot be resolved: its template uses a name that is not defined, or a fact of the host"
-        for name in unresolved
-    ]
-    given = {name: value for name, value in given.items() if name not in unresolved}
-    problems += [
         f"{name} is {value!r}; it must be {_allowed(known[name])}"
         for name, value in given.items()
         if _validated(name, value).error_messages
