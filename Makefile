@@ -16,7 +16,7 @@ HOST =
 HOSTS =
 ## [provision verify rollback kernels] an Ansible inventory, in place of HOST and HOSTS
 INVENTORY =
-## [provision verify rollback kernels] what is built: the name of a file in profiles/; the variables below override it
+## [provision verify rollback kernels] what is built: the name of a file in profiles/; an inventory and the variables below override it
 PROFILE = archive
 ## [provision verify] the release: keep, lts (the newest one), or a codename or number to upgrade to, such as focal
 UPGRADE =
