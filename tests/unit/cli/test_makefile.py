@@ -164,6 +164,16 @@ def test_linters_and_the_older_ansible_are_installed_when_they_are_asked_for(mak
     assert log.read_text().count(f"--require-hashes --python .venv{'/older-hosts' * (name != 'lint')} ") >= 1
 
 
+def test_pip_installs_what_uv_cannot(make, python):
+    """It knows a certificate or a mirror by its configuration, which uv does not read."""
+    path = make.directory / "python3"
+    python(0)
+    path.write_text(path.read_text().replace('echo "$@" >>.venv/uv', "exit 2"))
+    answer = make("report", f"PYTHON={path}")
+    assert answer.returncode == 0
+    assert (make.directory / ".venv/run.lock").exists()
+
+
 def test_a_python_that_is_too_old_is_refused_in_a_sentence(make):
     python = make.directory / "python3"
     code = "import sys; sys.version_info = (3, 8, 1); exec(sys.argv[2])"
