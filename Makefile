@@ -40,9 +40,11 @@ KIND =
 SUITE =
 ## [lab-snapshot lab-revert] the snapshot's name
 LABEL = clean
-## [bench-samples] how many rounds are kept of each case
+## [bench-kernels] the kernels to compare, each a value of KERNEL, separated by blanks
+KERNELS = keep apt
+## [bench-samples bench-kernels] how many rounds are kept of each case
 ROUNDS = 5
-## [bench-samples] seconds of load on a server in each round
+## [bench-samples bench-kernels] seconds of load on a server in each round
 DURATION = 2
 ## [bench-samples] only what this regular expression finds in "CASE: CONTENDER", such as 'server, 611.*09_web'
 FILTER =
@@ -51,7 +53,7 @@ UPSTREAM =
 ## [all] the Python that makes .venv, 3.10 or later
 PYTHON = python3
 
-variables := HOST HOSTS INVENTORY PROFILE UPGRADE KERNEL LIBURING SAMPLES CHECK V CONNECTION NAME KIND SUITE LABEL \
+variables := HOST HOSTS INVENTORY PROFILE UPGRADE KERNEL KERNELS LIBURING SAMPLES CHECK V CONNECTION NAME KIND SUITE LABEL \
     ROUNDS DURATION FILTER UPSTREAM PYTHON
 export $(variables)
 
@@ -130,11 +132,13 @@ lint: $(lint-tools) ## every linter, on every file that git knows
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
 
 # ---- Measurements ----------------------------------------------------------------------------------------------
-.PHONY: bench-samples
+.PHONY: bench-samples bench-kernels
 bench-samples: $(venv) ## measure the samples against coreutils, nginx and upstream's (half an hour; bench/README.md)
 	@lab/system-packages bench
 	@exec .venv/bin/python -m bench.samples --rounds "$$ROUNDS" --seconds "$$DURATION" --filter "$$FILTER" \
 	    --upstream "$$UPSTREAM"
+bench-kernels: $(venv) ## measure the web servers against nginx on each of KERNELS, in a lab machine of its own (bench/README.md)
+	@exec .venv/bin/python -m bench.kernels --rounds "$$ROUNDS" --seconds "$$DURATION" -- $$KERNELS
 
 # ---- The tools -------------------------------------------------------------------------------------------------
 .PHONY: docs lock help

@@ -48,13 +48,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure the samples against coreutils, nginx and upstream's samples."
     )
-    parser.add_argument("--rounds", type=_count, default=5, help="rounds per case (default: %(default)s)")
+    parser.add_argument("--rounds", type=count, default=5, help="rounds per case (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=_count, default=2, help="load on a server per round (default: %(default)s)"
+        "--seconds", type=count, default=2, help="load on a server per round (default: %(default)s)"
     )
     parser.add_argument(
         "--filter",
-        type=_pattern,
+        type=pattern,
         default=re.compile(""),
         metavar="REGEX",
         help="only contenders whose 'CASE: CONTENDER' matches",
@@ -65,13 +65,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return a number from 1 on, for argparse."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
 
 
-def _pattern(text: str) -> re.Pattern:
+def pattern(text: str) -> re.Pattern:
+    """Return a regular expression, for argparse."""
     try:
         return re.compile(text)
     except re.error as problem:
