@@ -18,7 +18,7 @@ def test_all_that_belongs_to_a_build_is_returned(find, mirror, server):
     folder = mirror.add("5.6")
     answer = find(version="5.6")
     debs = answer.pop("debs")
-    assert answer.pop("invocation")
+    answer.pop("invocation", None)  # newer releases of Ansible return none
     assert answer == {
         "version": "5.6",
         "directory": "v5.6",
