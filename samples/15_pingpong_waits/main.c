@@ -68,10 +68,9 @@ static const struct way {
 };
 
 static struct io_uring ring;
-static unsigned features;
 static int sockets[BALLS];
 static char balls[BALLS];
-static unsigned calls, sends; /* system calls of a way; SENDs that will complete */
+static unsigned features, calls, sends; /* the ring's; system calls of a way; SENDs that will complete */
 
 static long long now(void)
 {
@@ -119,8 +118,7 @@ static int register_region(void)
     return 0;
 }
 
-/* Makes the ring for a way; -EINVAL: the kernel lacks it. With DEFER_TASKRUN (6.1) completions do not wake us
- * up one by one when we wait for several. */
+/* Makes a way's ring; -EINVAL: the kernel lacks it. DEFER_TASKRUN (6.1): not woken up by each completion. */
 static int make_ring(const struct way *way)
 {
     unsigned flags = way->setup_flags |
@@ -145,7 +143,10 @@ static int make_ring(const struct way *way)
 /* Queues a SEND of a ball, and the RECV in which it comes back. */
 static void throw(unsigned ball)
 {
-    struct io_uring_sqe *request = io_uring_get_sqe(&ring); /* never NULL: there are two entries for each */
+    /* Two are there for each ball, but SQPOLL's thread frees those of a batch after its completions. */
+    while (io_uring_sq_space_left(&ring) < 2)
+        sched_yield();
+    struct io_uring_sqe *request = io_uring_get_sqe(&ring);
     io_uring_prep_send(request, sockets[ball], &balls[ball], 1, MSG_NOSIGNAL);
     io_uring_sqe_set_data(request, NULL);
     if (features & FEAT_CQE_SKIP)
