@@ -113,9 +113,9 @@ test: lint ## lint, unit tests, and whole provisionings of disposable hosts (abo
 	@lab/system-packages vm container debian
 # Two files at a time, since an emulated machine keeps one processor busy; from the end of the alphabet, which balances best.
 	$(pytest) -n 2 --dist loadfile --no-loadscope-reorder -m 'not kernels' $$(ls -r tests/e2e/test_*.py) tests/unit
-test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, and every trial boot (hours)
-	@lab/system-packages vm
-	$(pytest) tests/e2e/test_kernels*.py
+test-kernels: $(venv) ## every program on Linux 5.6, 5.10, 6.1, 6.12 and the newest, every trial boot, hosts with older Pythons (hours)
+	@lab/system-packages vm container debian
+	$(pytest) tests/e2e/test_kernels*.py tests/e2e/test_old_python.py
 test-blog: $(venv) ## the profile blog-2020, whole, on a real Linux 5.6 (tests/e2e/test_blog.py says what it needs)
 	@lab/system-packages vm
 	$(pytest) tests/e2e/test_blog.py

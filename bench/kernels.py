@@ -13,14 +13,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from bench.errors import BenchError
 from bench.programs import ROOT
 from bench.samples import count, pattern
+from cli import ansible
 from cli.errors import UsageError
 from cli.options import role_variables
-from lab import machine
+from lab import access, machine
 from lab.errors import LabError
 
 REPORTS = ROOT / "reports" / "bench-kernels"
@@ -72,7 +72,7 @@ def prepare(host: machine.Machine) -> None:
 def install(host: machine.Machine, variables: dict[str, object]) -> None:
     """Run the kernel role. Raises BenchError."""
     playbook = ["playbooks/kernel.yml", "-e", json.dumps(variables)]
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", host.inventory, *playbook]
+    command = [ansible.NEWEST / "ansible-playbook", "-i", host.inventory, *playbook]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     if subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False).returncode:
         raise BenchError(f"the kernel of {variables} could not be installed")
@@ -95,7 +95,7 @@ def measure(host: machine.Machine, arguments: argparse.Namespace) -> tuple[str, 
 
 def shell(host: machine.Machine, command: str, stdin: bytes = b"") -> str:
     """Run a shell command on the machine and return what it prints. Raises BenchError."""
-    ssh = ["ssh", "-F", str(host.ssh_config), host.name, command]
+    ssh = access.ssh(host.directory, host.name, command)
     done = subprocess.run(ssh, input=stdin, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         raise BenchError(f"{host.name}: `{command}` ended with {done.returncode}")

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from lab import accelerator, console, machine
+from lab import accelerator, console
 from lab.archive import suite as known_suite
 from tests.e2e import bootable
-from tests.e2e.support import Host
+from tests.e2e.support import lab_host
 from tests.e2e.watchdog import Watchdog
 from tests.mirror import kernels
 
@@ -40,29 +40,21 @@ def suite():
     return known_suite(os.environ.get("SUITE")).name
 
 
-def lab_host(request, kind, suite):
-    """Make a lab host for a module; one that an earlier run has left is removed first.
-
-    Modules run in parallel, so each has its own.
-    """
-    name = request.path.stem.replace("test_", "e2e-").replace("_", "-")
-    machine.down(name)
-    try:
-        yield Host(machine.up(name, kind, suite))
-    finally:
-        machine.down(name)
+def lab_host_name(request):
+    """Name the lab host of a module: modules run in parallel, so each has its own."""
+    return request.path.stem.replace("test_", "e2e-").replace("_", "-")
 
 
 @pytest.fixture(scope="module")
 def container(request, suite):
-    yield from lab_host(request, "container", suite)
+    with lab_host(lab_host_name(request), "container", suite) as host:
+        yield host
 
 
 @pytest.fixture(scope="module")
 def vm(request, suite):
-    for host in lab_host(request, "vm", suite):
-        with Watchdog(host):
-            yield host
+    with lab_host(lab_host_name(request), "vm", suite) as host, Watchdog(host):
+        yield host
 
 
 @pytest.fixture(scope="module")

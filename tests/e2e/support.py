@@ -1,11 +1,14 @@
 """Runs the command line like a user, and commands on the lab host."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
+
+from lab import machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +62,16 @@ class Host:
     def looks(self):
         """Return what is installed and configured on the host, as a set of lines to compare."""
         return set(self.run(PRINT_STATE).splitlines())
+
+
+@contextlib.contextmanager
+def lab_host(name, kind, suite):
+    """Make a lab host, and remove it at the end; one that an earlier run has left is removed first."""
+    machine.down(name)
+    try:
+        yield Host(machine.up(name, kind, suite))
+    finally:
+        machine.down(name)
 
 
 class Run:

@@ -3,6 +3,7 @@
 The tests depend on each other.
 """
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -10,9 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import machine
 from tests.e2e import liburing
-from tests.e2e.support import ROOT, Host, make
+from tests.e2e.support import ROOT, lab_host, make
 
 pytestmark = pytest.mark.container
 
@@ -30,19 +30,14 @@ printf '[safe]\\n directory = {REPOSITORY}/.git\\n' | sudo tee -a /etc/gitconfig
 
 
 @pytest.fixture(scope="module")
-def hosts():
-    try:
-        for name in NAMES:
-            machine.down(name)
-        made = {name: Host(machine.up(name, "container")) for name in NAMES}
+def hosts(suite):
+    with contextlib.ExitStack() as stack:
+        made = {name: stack.enter_context(lab_host(name, "container", suite)) for name in NAMES}
         # The containers share a kernel, which counts the processes of a user by the user's number: those of a
         # program in the sandbox, where 64 are allowed, must not be counted with another container's.
         for place, host in enumerate(made.values()):
             host.run(f"for n in $(seq {2 * place}); do sudo useradd --system own$n; done")
         yield made
-    finally:
-        for name in NAMES:
-            machine.down(name)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from cli import ansible
-from tests.e2e.support import make
+from tests.e2e.debian_source import get_source
+from tests.e2e.support import lab_host, make
 
 VERSIONS = Path.home() / ".pyenv/versions"
-#: The only one that `make test` has time for is the oldest.
+#: `make test` has time for the oldest alone, `make test-kernels` for all.
 PYTHONS = [
     "3.6",
     pytest.param("3.7", marks=pytest.mark.kernels),
@@ -22,32 +23,43 @@ PYTHONS = [
 
 pytestmark = pytest.mark.container
 
-BUILD_PYTHON_APT = r"""
+BUILD_PYTHON_APT = """
 set -e
-sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
-apt-get update -qq
-apt-get install -qq --no-install-recommends build-essential libapt-pkg-dev dpkg-dev >/dev/null
+apt-get install -qq --no-install-recommends build-essential libapt-pkg-dev >/dev/null
 cd "$(mktemp -d)"
-apt-get source -qq python-apt >/dev/null
-cd python-apt-*
+tar -xz
 LDFLAGS=-L/opt/python/lib DEBVER=$(dpkg-parsechangelog -S Version) /usr/bin/python3 setup.py -q build install
-rm /etc/apt/sources.list.d/source.list
 """
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
-def python(request, container):
+def installed(request):
+    """Return the directory of a Python on this computer."""
     found = sorted(VERSIONS.glob(f"{request.param}.*"))
     if not found:
         pytest.skip(f"{VERSIONS} has no Python {request.param}")
+    return found[-1]
+
+
+@pytest.fixture(scope="module")
+def container(installed, suite):
+    """Make a container for each Python."""
+    with lab_host(f"e2e-python-{installed.name.replace('.', '-')}", "container", suite) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def python(installed, container):
     ssh = ["ssh", "-F", container.ssh_config, container.name]
-    pack = ["tar", "-C", found[-1], "-c", "bin", "lib", "include"]
+    source = get_source(container, "python-apt")
+    pack = ["tar", "-C", installed, "-c", "bin", "lib", "include"]
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
-        unpack = "sudo mkdir -p /opt/python && sudo tar -C /opt/python -x"
+        unpack = "sudo mkdir /opt/python && sudo tar -C /opt/python -x"
         subprocess.run([*ssh, unpack], stdin=packed.stdout, check=True)
     container.run("echo /opt/python/lib | sudo tee /etc/ld.so.conf.d/python.conf && sudo ldconfig")
-    container.run(f"sudo ln -sf /opt/python/bin/python{request.param} /usr/bin/python3")
-    subprocess.run([*ssh, "sudo sh -s"], input=BUILD_PYTHON_APT, text=True, check=True)
+    name = ".".join(installed.name.split(".")[:2])
+    container.run(f"sudo ln -sf /opt/python/bin/python{name} /usr/bin/python3")
+    subprocess.run([*ssh, f"sudo sh -c '{BUILD_PYTHON_APT}'"], input=source, check=True)
     return container.run("/usr/bin/python3 -V").split()[1]
 
 

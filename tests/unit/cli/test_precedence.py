@@ -83,6 +83,20 @@ def expected(current):
     return json.loads((current.directory / "expect.json").read_text())
 
 
+@pytest.fixture
+def expected_of(opened, tmp_path):
+    """Return what is expected of the hosts of an inventory file, with a profile."""
+
+    def read(profile, hosts):
+        (tmp_path / "profiles/archive.yml").write_text(profile)
+        inventory = tmp_path / "inventory/hosts"
+        inventory.write_text(hosts)
+        with opened(inventory) as current:
+            return expected(current)
+
+    return read
+
+
 @pytest.mark.parametrize("kind", ["ini", "directory", "script"])
 def test_the_nearer_to_the_host_the_stronger_and_the_command_line_is_strongest(opened, tmp_path, kind):
     inventory = write_inventory(tmp_path / "inventory", kind)
@@ -101,21 +115,16 @@ def test_the_nearer_to_the_host_the_stronger_and_the_command_line_is_strongest(o
     }
 
 
-def test_the_profile_overrides_the_defaults_of_the_roles(opened, tmp_path):
-    (tmp_path / "profiles/archive.yml").write_text("preflight_free_mib: 4096\n")
-    inventory = tmp_path / "inventory/hosts"
-    inventory.write_text("web1\nweb2 preflight_free_mib=8192\n")
-    with opened(inventory) as current:
-        found = expected(current)
+def test_the_profile_overrides_the_defaults_of_the_roles(expected_of):
+    found = expected_of("preflight_free_mib: 4096\n", "web1\nweb2 preflight_free_mib=8192\n")
     assert found == {"web1": {"preflight_free_mib": 4096}, "web2": {"preflight_free_mib": 8192}}
 
 
-def test_ansible_resolves_templates_for_each_host(opened, tmp_path):
-    (tmp_path / "profiles/archive.yml").write_text("kernel_debs_folder: /srv/{{ inventory_hostname }}\n")
-    inventory = tmp_path / "inventory/hosts"
-    inventory.write_text("web1\nweb2 release_upgrade_target='{{ codename }}' codename=trixie\n")
-    with opened(inventory) as current:
-        found = expected(current)
+def test_ansible_resolves_templates_for_each_host(expected_of):
+    found = expected_of(
+        "kernel_debs_folder: /srv/{{ inventory_hostname }}\n",
+        "web1\nweb2 release_upgrade_target='{{ codename }}' codename=trixie\n",
+    )
     assert found["web1"]["kernel_debs_folder"] == "/srv/web1"
     assert found["web2"]["kernel_debs_folder"] == "/srv/web2"
     assert found["web2"]["release_upgrade_target"] == "trixie"
