@@ -3,45 +3,17 @@
 A script inside the sandbox (judges/) runs all cases of a sample at once; the tests read its results.
 """
 
-import contextlib
-import socket
-import threading
-
 import pytest
 
 from tests.verify import judges, remote
 from tests.verify.expectation import digest_of_ours, is_same_commit, is_too_old, label
+from tests.verify.judging import Judging
 from tests.verify.remote import name
-from tests.verify.verdicts import PROVISION, SANDBOX, Verdicts
+from tests.verify.verdicts import PROVISION, SANDBOX
 
 SAMPLES = "/opt/uring-lab/samples"
 
 REPAIR = f"run no more samples before {SANDBOX} is repaired ({PROVISION})"
-
-#: Runs the judge of a web server in the sandbox, and meanwhile checks from outside which addresses listen on
-#: its port in the host's network namespace, and at which addresses of the host a connection succeeds.
-WATCH = """\
-listeners() { awk '$4 == "0A" && $2 ~ /:1F40$/ { print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null; }
-scratch=$(mktemp -d) || exit 1
-trap 'rm -rf "$scratch"' EXIT
-listeners | sed 's/^/before /'
-cat > "$scratch/judge" <<'END-OF-JUDGE'
-@judge@
-END-OF-JUDGE
-sh "$scratch/judge" > "$scratch/verdict" 2> "$scratch/errors" &
-while kill -0 $! 2>/dev/null; do
-    listeners | sed 's/^/during /'
-    for address in 127.0.0.1 $(hostname -I); do
-        timeout 1 bash -c ": < /dev/tcp/$address/8000" 2>/dev/null && echo "reached $address"
-    done
-    sleep 0.5
-done
-wait $!
-status=$?
-sed 's/^/verdict /' "$scratch/verdict"
-tail -n 1 "$scratch/errors" >&2
-exit $status
-"""
 
 
 @pytest.fixture(scope="module")
@@ -82,84 +54,33 @@ def entry(host, manifest, sample, expected):
 
 
 @pytest.fixture(scope="module")
-def judged():
-    """Cache the results, or the reason why there are none, by the sample's label."""
-    return {}
+def judged(request, host, seen, address):
+    """Begin to judge the programs that the chosen tests ask about."""
+    written = seen["manifest"].json()
+    paths = {label(item): item["path"] for item in written.get("samples", ())}
+    kernel = seen["kernel"].out.strip()
+    with Judging(host, kernel, address) as judging:
+        for item in request.session.items:
+            given = item.callspec.params if hasattr(item, "callspec") else {}
+            if "verdicts" in item.fixturenames and given["host"] == name(host):
+                sample = given["sample"]
+                if label(sample) in paths and not is_too_old(kernel, sample):
+                    judging.begin(sample, paths[label(sample)])
+        yield judging
 
 
 @pytest.fixture
-def verdicts(host, seen, address, sample, entry, judged, fail_once, record_property):
+def verdicts(host, seen, sample, entry, judged, fail_once, record_property):
     """Return the results of the sample's cases; the JUnit report says on which kernel (see record.py)."""
     kernel = seen["kernel"].out.strip()
     if is_too_old(kernel, sample):
         pytest.skip(f"{name(host)}: {label(sample)} needs Linux {sample['needs_linux']}, this is {kernel}")
     record_property("kernel", kernel)
     record_property("sample", label(sample))
-    if label(sample) not in judged:
-        judge = judge_webserver if sample["contract"] == "webserver" else judge_inside
-        try:
-            judged[label(sample)] = judge(host, sample | {"kernel": kernel}, entry["path"], address)
-        except remote.CheckError as problem:
-            judged[label(sample)] = f"{problem} (while judging {label(sample)})"
-    if isinstance(judged[label(sample)], str):
-        fail_once(judged[label(sample)])
-    return judged[label(sample)]
-
-
-def judge_command(host, sample, path):
-    """Return the command that judges a sample inside the sandbox."""
-    cases = [*judges.cases(sample), judges.WITHOUT]
-    return remote.python_command(host, SANDBOX, judges.source(sample["contract"]), path, *cases)
-
-
-def judge_inside(host, sample, path, _):
-    """Judge a program that no other computer is tried on: one command on the host."""
-    result = remote.run(host, judge_command(host, sample, path))
-    return Verdicts(host, sample, path, result.stdout.splitlines(), result)
-
-
-def judge_webserver(host, sample, path, address):
-    """Judge a web server and meanwhile check it from outside: one command on the host."""
-    with Knocking(address) as knocking:
-        result = remote.run(host, WATCH.replace("@judge@", judge_command(host, sample, path)))
-    lines = [line.split(" ", 1) for line in result.stdout.splitlines()]
-    seen = {
-        word: [rest for first, rest in lines if first == word]
-        for word in ("before", "during", "reached", "verdict")
-    }
-    verdicts = Verdicts(host, sample, path, seen.pop("verdict"), result)
-    verdicts.outside = {word: sorted(set(values)) for word, values in seen.items()} | {
-        "let_in": knocking.let_in
-    }
-    return verdicts
-
-
-class Knocking:
-    """Tries repeatedly to connect to the web server's port from here while the server runs on the host."""
-
-    def __init__(self, address):
-        self._address = address
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._knock, daemon=True)
-        self.let_in = False
-
-    def __enter__(self):
-        """Start trying, if there is an address."""
-        if self._address:
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        """Stop trying."""
-        self._over.set()
-        if self._address:
-            self._thread.join()
-
-    def _knock(self):
-        while not self._over.wait(0.1):
-            with contextlib.suppress(OSError):
-                socket.create_connection((self._address, 8000), timeout=1).close()
-                self.let_in = True
+    try:
+        return judged.verdicts(sample)
+    except remote.CheckError as problem:
+        fail_once(f"{problem} (while judging {label(sample)})")
 
 
 @pytest.mark.samples()

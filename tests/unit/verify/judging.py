@@ -19,9 +19,9 @@ CONFINED = (
     "sh", "-c", 'ip link set lo up; exec "$@"', "-",
 )  # fmt: skip
 
-#: Makes a judge fast here: shorter timeouts, fewer requests, 200 MiB instead of 3 GiB.
+#: Makes a judge fast here: shorter timeouts, fewer requests, 200 MiB instead of 2 GiB.
 FASTER = (
-    ("SPARSE = 3 * 1024 * MIB", "SPARSE = 200 * MIB"),
+    ("SPARSE = 2049 * MIB", "SPARSE = 200 * MIB"),
     ("TIMEOUT = 15", "TIMEOUT = 2"),
     ("ANSWER_TIMEOUT = 10", "ANSWER_TIMEOUT = 1"),
     ("STOP_TIMEOUT = 10", "STOP_TIMEOUT = 1"),
