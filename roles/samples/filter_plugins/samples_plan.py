@@ -28,7 +28,7 @@ DOCUMENTATION = """
 RETURN = """
     _value:
       description:
-        - C(chosen), the catalog's entries to build; C(servers), those of them that serve a directory.
+        - C(chosen), the catalog's entries to build.
         - C(left_out), the entries that are not built, and C(note), why, in words.
         - C(packages), those that the chosen ones need.
         - C(wanted), the request as it is stored in the manifest.
@@ -83,7 +83,6 @@ def samples_plan(choice, policy, found):
     left_out = choice["foreign"] + lacking
     return {
         "chosen": chosen,
-        "servers": [sample for sample in chosen if "public" in sample],
         "left_out": left_out,
         "note": _note(choice, left_out, lacking, missing),
         "packages": sorted({package for sample in chosen for package in sample.get("packages", [])}),
@@ -100,22 +99,21 @@ def _note(choice, left_out, lacking, missing):
     return f", left out: {', '.join(sample['name'] for sample in left_out)} ({'; '.join(reasons)})"
 
 
-def samples_manifest(plan, sums):
+def samples_manifest(plan, installed):
     """Return the manifest of the programs.
 
     Args:
         plan: the result of ``samples_plan``.
-        sums: the lines of sha256sum for the programs, in the order of ``chosen``.
+        installed: what the module ``sample_programs`` returned for its ``chosen``.
 
     """
-    digests = [line.split(None, 1) for line in sums]
     return {
         "wanted": plan["wanted"],
         "sources": plan["wanted"]["sources"],
         "left_out": plan["left_out"],
         "samples": [
             {**sample, "path": path, "sha256": digest}
-            for sample, (digest, path) in zip(plan["chosen"], digests)
+            for sample, path, digest in zip(plan["chosen"], installed["paths"], installed["digests"])
         ],
     }
 

@@ -65,8 +65,12 @@ def test_installed_samples_are_built_again_if_anything_differs(change, installed
     choice = role.samples_for(CATALOG, "ours", "x86_64")
     plan = role.samples_plan(choice, POLICY + LUAJIT, FOUND)
     assert not plan["installed"]
-    sums = [f"{number:064} /opt/uring-lab/{number}" for number, _ in enumerate(plan["chosen"])]
-    manifest = role.samples_manifest(plan, sums)
+    numbers = range(len(plan["chosen"]))
+    paths, digests = (
+        [f"/opt/uring-lab/{number}" for number in numbers],
+        [f"{number:064}" for number in numbers],
+    )
+    manifest = role.samples_manifest(plan, {"paths": paths, "digests": digests})
     assert manifest["samples"][1]["path"] == "/opt/uring-lab/1"
     assert manifest["samples"][1]["name"] == plan["chosen"][1]["name"]
     again = role.samples_plan(choice, POLICY + LUAJIT, {**FOUND, "manifest": manifest, **change})
