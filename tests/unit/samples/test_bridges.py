@@ -1,4 +1,4 @@
-"""The bridges 11 to 14: what their judges cannot see from outside, or only on other kernels."""
+"""The bridges 11 to 15: what their judges cannot see from outside, or only on other kernels."""
 
 import contextlib
 import os
@@ -20,6 +20,7 @@ from tests.verify.expectation import version
 
 ECHO, FETCH, CKSUM, ZERO_COPY = "11_echo_multishot", "12_fetch_linked", "13_cksum_fixed", "14_echo_zerocopy"
 ECHOES = (ECHO, ZERO_COPY)
+WAITS = "15_pingpong_waits"
 
 #: Edits of the echo server: hardly any buffers, so that RECV often ends with -ENOBUFS; a short patience.
 FEW_BUFFERS = (
@@ -204,7 +205,7 @@ def test_the_message_names_the_kernel_in_the_catalog():
         assert f"Linux {linux} is needed" in (SAMPLES / name / "main.c").read_text()
 
 
-@pytest.mark.parametrize("name", [ECHO, FETCH, CKSUM, ZERO_COPY])
+@pytest.mark.parametrize("name", [ECHO, FETCH, CKSUM, ZERO_COPY, WAITS])
 def test_a_bridge_has_at_most_250_lines(name):
     assert len((SAMPLES / name / "main.c").read_text().splitlines()) <= 250
 
@@ -281,3 +282,35 @@ def test_a_fetch_without_standard_output_is_refused():
         command, preexec_fn=lambda: os.close(1), stdout=None, stderr=subprocess.PIPE, text=True, timeout=10
     )
     assert (done.returncode, done.stderr) == (1, "program: standard output: Bad file descriptor\n")
+
+
+def ways(*edit, count=400):
+    """Run the program that compares ways to wait; return the rest of each way's line, by the way."""
+    done = subprocess.run([program(WAITS, *edit), str(count)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return dict(line.split(maxsplit=1) for line in done.stdout.splitlines()[1:])
+
+
+def test_ways_to_wait_that_the_kernel_lacks_are_left_out_with_the_reason():
+    found = ways("features = params.features;", "features = 0;")
+    assert {way: text.strip() for way, text in found.items() if "left out" in text} == {
+        "time-out": "left out: Linux 5.11 is needed",
+        "min-wait": "left out: Linux 6.12 is needed",
+        "registered": "left out: Linux 6.13 is needed",
+        "SQPOLL": "left out: Linux 5.11 is needed",
+    }
+    assert found["one"].split()[0] == found["all"].split()[0] == "400"  # also without CQE_SKIP_SUCCESS
+    assert found["all"].split()[1] == "100"
+
+
+def test_a_way_to_wait_that_the_kernel_refuses_is_left_out():
+    found = ways("REGISTER_MEM_REGION     34", "REGISTER_MEM_REGION 999")
+    assert "Linux 6.1" in found["registered"]
+    assert ways("SETUP_DEFER_TASKRUN     (1U << 13)", "SETUP_DEFER_TASKRUN (1U << 31)")["one"].startswith(
+        "400 "
+    )
+
+
+def test_a_way_to_wait_gets_only_so_much_time():
+    found = ways("#define PATIENCE  (3 * 1000000000LL)", "#define PATIENCE 0LL", count=1000000)
+    assert {text.split()[0] for text in found.values() if "left out" not in text} == {"4"}

@@ -52,7 +52,7 @@ def test_catalog_entry_is_complete_and_typed(sample):
         if field not in sample:
             continue
         assert isinstance(sample[field], kind), f"{field}: {sample[field]!r}"
-    assert sample["contract"] in {"cat", "cp", "webserver", "echo", "fetch", "cksum"}
+    assert sample["contract"] in {"cat", "cp", "webserver", "echo", "fetch", "cksum", "pingpong"}
     for field in {"least_kernel", "needs_linux"} & sample.keys():
         assert re.fullmatch(VERSION, sample[field]), "a version in quotes, or YAML reads 5.10 as 5.1"
     faults = sample["known_faults"]

@@ -30,7 +30,7 @@ CATS = [sample["name"] for sample in OURS if sample["contract"] == "cat" and sam
 CPS = [sample["name"] for sample in OURS if sample["contract"] == "cp"]
 SERVERS = [sample["name"] for sample in OURS if sample["contract"] == "webserver"]
 #: The others, and how they are called.
-CALLED = {"echo": ["0"], "fetch": ["127.0.0.1", "1", "/"], "cksum": ["/dev/null"]}
+CALLED = {"echo": ["0"], "fetch": ["127.0.0.1", "1", "/"], "cksum": ["/dev/null"], "pingpong": ["4"]}
 BRIDGES = {sample["name"]: CALLED[sample["contract"]] for sample in OURS if sample["contract"] in CALLED}
 
 

@@ -300,7 +300,7 @@ def test_only_servers_of_http_1_1_get_its_cases():
     assert contract("webserver") - contract("webserver", "") == set(judges.webserver.HTTP_1_1)
 
 
-@pytest.mark.parametrize("name", ["cat", "cp", "webserver", "cksum", "fetch", "echo"])
+@pytest.mark.parametrize("name", ["cat", "cp", "webserver", "cksum", "fetch", "echo", "pingpong"])
 def test_a_judge_is_ascii(name):
     """Otherwise testinfra would first ask the host for its encoding."""
     assert judges.source(name).isascii()

@@ -1,4 +1,4 @@
-"""The judges of echo, fetch and cksum: they accept a correct program, and each case rejects a faulty one."""
+"""The judges of the bridges' contracts: they accept a correct program, and each case rejects a faulty one."""
 
 import sys
 from pathlib import Path
@@ -188,7 +188,54 @@ ECHOES = {
     ("import os,", "import sys; sys.exit(0)\nimport os,"): ["starts", "io_uring denied"],
 }  # fmt: skip
 
-CORRECT = {"fetch": FETCH, "echo": ECHO}
+#: Prints a table like that of a correct program.
+PINGPONG = r"""#!@python@
+import os, sys, time
+count = int(sys.argv[1]) if len(sys.argv) == 2 and sys.argv[1].isdigit() else 0
+if not 0 < count <= 1000000:
+    sys.exit("usage")
+end, ours = os.pipe()
+if os.fork() == 0:
+    os.close(ours)
+    os.read(end, 1)
+    os._exit(0)
+time.sleep(9 if count == 1000000 else 0)
+print("way  round trips  calls  sleeps  us each")
+for way in ("one", "all", "time-out", "min-wait", "registered", "SQPOLL"):
+    calls = count if way == "one" else -(-count // 4)
+    sleeps = 0 if way == "SQPOLL" else calls
+    print(way, count, calls, sleeps, 1.5)
+"""
+
+#: Changes that make it faulty, each with the cases that must reject it.
+PINGPONGS = {
+    ("way  round trips", "ways  round trips"): ["complete"],
+    ('"time-out", ', ""): ["complete", "none left out"],
+    ('("one", "all",', '("all", "one",'): ["complete"],
+    ("    sleeps = 0", "    if way == 'all': print('all  left out: no'); continue\n    sleeps = 0"): [
+        "none left out",
+    ],
+    ("end, ours", "sys.stderr.write('?')\nend, ours"): ["complete"],
+    ("calls, sleeps, 1.5)", "calls, sleeps, 1.5)\nsys.exit(3)"): [
+        "complete", "count", "calls", "sleeps", "time", "no process left",
+    ],
+    ("end, ours", "count = max(count, 400)\nend, ours"): ["count"],
+    ("end, ours", "count = 10\nend, ours"): ["count"],
+    ("-(-count // 4)", "count"): ["calls"],
+    ("-(-count // 4)", "count // 5"): ["calls"],
+    ('calls = count if way == "one" else', 'calls = 2 * count if way == "one" else'): ["calls"],
+    ("0 if way == \"SQPOLL\" else calls", "0"): ["sleeps"],
+    ("0 if way == \"SQPOLL\" else calls", "calls"): ["sleeps"],
+    ("sleeps, 1.5)", "sleeps, 0.0)"): ["time"],
+    ("sleeps, 1.5)", "sleeps, 99999.5)"): ["time"],
+    ("    os.read(end, 1)", "    time.sleep(9)"): ["no process left"],
+    ("if not 0 < count", "if 0 > count"): ["usage"],
+    ("<= 1000000:", "<= 1000001:"): ["usage"],
+    ("sleeps, 1.5)", "sleeps, 1.5)\ntry: sys.stdout.flush()\nexcept OSError: os._exit(0)"): ["full device"],
+    ("import os,", "import sys; sys.exit(0)\nimport os,"): ["complete", "io_uring denied", "usage"],
+}  # fmt: skip
+
+CORRECT = {"fetch": FETCH, "echo": ECHO, "pingpong": PINGPONG}
 
 
 def script(directory: Path, name: str, old: str = "", new: str = "") -> Path:
@@ -231,7 +278,16 @@ def test_a_faulty_echo_server_is_rejected(tmp_path, fault):
     assert rejections(verdicts).keys() == set(ECHOES[fault])
 
 
-@pytest.mark.parametrize(("name", "faults"), [("cksum", CKSUMS), ("fetch", FETCHES), ("echo", ECHOES)])
+@pytest.mark.parametrize("fault", PINGPONGS)
+def test_a_faulty_table_of_ways_to_wait_is_rejected(tmp_path, fault):
+    verdicts = judge("pingpong", script(tmp_path, "pingpong", *fault), *PINGPONGS[fault])
+    assert rejections(verdicts).keys() == set(PINGPONGS[fault])
+
+
+@pytest.mark.parametrize(
+    ("name", "faults"),
+    [("cksum", CKSUMS), ("fetch", FETCHES), ("echo", ECHOES), ("pingpong", PINGPONGS)],
+)
 def test_each_case_rejects_some_faulty_program(name, faults):
     assert {case for cases in faults.values() for case in cases} >= contract(name)
 
