@@ -80,4 +80,5 @@ def test_what_has_not_begun_at_the_end_is_left(monkeypatch):
         while not host.commands:
             time.sleep(0.01)
     host.run(None, "the first one ends")
+    time.sleep(0.3)  # enough for another to begin
     assert len(host.commands) == 2
