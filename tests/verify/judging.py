@@ -1,8 +1,9 @@
-"""Judge the programs of a host: the judges of judges/ in the sandbox, two at a time."""
+"""Judge the programs of a host: the judges of judges/ in the sandbox, three at a time."""
 
 import contextlib
 import socket
 import threading
+from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from testinfra.host import Host
@@ -11,11 +12,13 @@ from tests.verify import judges, remote
 from tests.verify.expectation import label
 from tests.verify.verdicts import SANDBOX, Verdicts
 
-#: The contracts of programs that read and write files. All others need little but time.
-OF_FILES = ("cat", "cksum", "cp")
+#: Programs of one lane are judged one after the other, and the lanes beside each other: files need the disk
+#: and a processor, the others mostly wait. The lane of a contract that is not named is "other".
+LANES = {"cat": "files", "cksum": "files", "cp": "files", "webserver": "web servers"}
 
-#: The sandbox allows its user 64 processes, which a server may take: a judge beside it needs its own.
-BESIDE_A_SERVER = f"{SANDBOX} --property=LimitNPROC=128"
+#: The sandbox allows its user 64 processes in all, and before Linux 5.7 a web server may have them all, a
+#: thread of the kernel for each connection that waits: the programs judged beside it need more.
+BESIDE_A_WEB_SERVER = f"{SANDBOX} --property=LimitNPROC=128"
 
 #: Runs the judge of a web server in the sandbox, and meanwhile checks from outside which addresses listen on
 #: its port in the host's network namespace, and at which addresses of the host a connection succeeds.
@@ -46,9 +49,6 @@ exit $status
 class Judging:
     """Judges programs while the tests go on, and keeps the results.
 
-    Programs that work on files are judged one after the other, and beside them the servers and clients, which
-    mostly wait; more at a time would slow each other down and share the limit of processes.
-
     Args:
         host: the host.
         kernel: the release of its kernel.
@@ -60,7 +60,7 @@ class Judging:
         self._host = host
         self._kernel = kernel
         self._address = address
-        self._files, self._others = (ThreadPoolExecutor(max_workers=1) for _ in range(2))
+        self._lanes = defaultdict(lambda: ThreadPoolExecutor(max_workers=1))
         self._results: dict[str, Future] = {}
 
     def __enter__(self) -> "Judging":
@@ -68,7 +68,7 @@ class Judging:
 
     def __exit__(self, *_: object) -> None:
         """Begin no more."""
-        for lane in (self._files, self._others):
+        for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, sample: dict, path: str) -> None:
@@ -81,7 +81,7 @@ class Judging:
         """
         if label(sample) in self._results:
             return
-        lane = self._files if sample["contract"] in OF_FILES else self._others
+        lane = self._lanes[lane_of(sample)]
         self._results[label(sample)] = lane.submit(self._judge, sample | {"kernel": self._kernel}, path)
 
     def verdicts(self, sample: dict) -> Verdicts:
@@ -100,9 +100,14 @@ class Judging:
         return Verdicts(self._host, sample, path, result.stdout.splitlines(), result)
 
 
+def lane_of(sample):
+    """Return the name of the lane in which a program is judged."""
+    return LANES.get(sample["contract"], "other")
+
+
 def judge_command(host, sample, path):
     """Return the command that judges a sample inside the sandbox."""
-    sandbox = BESIDE_A_SERVER if sample["contract"] in OF_FILES else SANDBOX
+    sandbox = SANDBOX if lane_of(sample) == "web servers" else BESIDE_A_WEB_SERVER
     cases = [*judges.cases(sample), judges.WITHOUT]
     return remote.python_command(host, sandbox, judges.source(sample["contract"]), path, *cases)
 

@@ -36,14 +36,14 @@ class FakeHost:
         return SimpleNamespace(stdout=answer, stderr="", rc=0)
 
 
-def test_a_server_is_judged_beside_a_program_of_files(monkeypatch):
-    """Each waits for the other here."""
-    host = FakeHost(monkeypatch, together=2)
+def test_files_a_web_server_and_another_program_are_judged_beside_each_other(monkeypatch):
+    """Each waits for the others here."""
+    host = FakeHost(monkeypatch, together=3)
+    samples = [sample("cat"), sample("server", "webserver"), sample("echo", "echo")]
     with judging.Judging(host, "6.1.0", None) as judged:
-        for one in (file := sample("cat"), server := sample("server", "webserver")):
+        for one in samples:
             judged.begin(one, "/program")
-        assert judged.verdicts(file).good("size 0")
-        assert judged.verdicts(server).good("size 0")
+        assert all(judged.verdicts(one).good("size 0") for one in samples)
 
 
 def test_a_program_is_judged_once(monkeypatch):
@@ -55,13 +55,13 @@ def test_a_program_is_judged_once(monkeypatch):
     assert len(host.commands) == 1
 
 
-def test_a_judge_beside_a_server_has_processes_of_its_own(monkeypatch):
+def test_a_judge_beside_a_web_server_has_processes_of_its_own(monkeypatch):
     host = FakeHost(monkeypatch)
     with judging.Judging(host, "6.1.0", None) as judged:
-        for name, contract in (("cat", "cat"), ("echo", "echo")):
+        for name, contract in (("cat", "cat"), ("echo", "echo"), ("server", "webserver")):
             judged.begin(sample(name, contract), "/program")
             judged.verdicts(sample(name, contract))
-    assert ["LimitNPROC=128" in command for command in host.commands] == [True, False]
+    assert ["LimitNPROC=128" in command for command in host.commands] == [True, True, False]
 
 
 def test_a_judge_that_says_nothing_is_an_error(monkeypatch):
