@@ -128,6 +128,7 @@ lint: $(lint-tools) ## every linter, on every file that git knows
 	.venv/bin/yamllint --strict .
 	PATH="$$PWD/.venv/bin:$$PATH" ansible-lint -q
 	shellcheck $(shell-files)
+	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/clang-format --dry-run -Werror $(c-and-headers)
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
 
