@@ -11,7 +11,7 @@ import pytest
 from tests.e2e import bootable
 from tests.e2e.support import playbook
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.kernels]
 
 RELEASE = "6.10.0-061000-generic"
 OWNERS = "an-entry-of-the-owners"
@@ -90,7 +90,6 @@ def test_a_full_environment_block_is_refused(vm, before, own):
     assert looks(vm) == before
 
 
-@pytest.mark.kernels
 def test_a_default_that_grub_cfg_does_not_show_yet_is_taken_back(vm, before, own):
     """The owner has not run update-grub since; our own run of it brings the line to light."""
     with appended(vm, "/etc/grub.d/40_custom", "set default=0"):
@@ -102,7 +101,6 @@ def test_a_default_that_grub_cfg_does_not_show_yet_is_taken_back(vm, before, own
     assert looks(vm) == before
 
 
-@pytest.mark.kernels
 def test_a_trial_that_cannot_be_armed_leaves_nothing(vm, before, own):
     """What a trial sets up is written down first, and goes whatever has become of it."""
     given = {"__kernel_trial_parameters": ["x" * 1100], "kernel_keep_failed": True}
@@ -114,7 +112,6 @@ def test_a_trial_that_cannot_be_armed_leaves_nothing(vm, before, own):
     nothing_is_left_of_a_trial(vm)
 
 
-@pytest.mark.kernels
 def test_a_run_that_asks_for_something_else_calls_off_a_trial_first(vm, release, before, own):
     """Otherwise its timer would reboot the host in the middle of dpkg."""
     armed = "sudo grub-editenv /boot/grub/grubenv list | grep next_entry=g || true"
@@ -127,7 +124,6 @@ def test_a_run_that_asks_for_something_else_calls_off_a_trial_first(vm, release,
     assert vm.run("uname -r").strip() == release
 
 
-@pytest.mark.kernels
 def test_the_earlier_kernel_is_kept_from_autoremove_by_the_package_that_owns_it(vm, release, before, own):
     code, output = step(vm, own)
     assert code == 0, output
@@ -136,7 +132,6 @@ def test_the_earlier_kernel_is_kept_from_autoremove_by_the_package_that_owns_it(
     nothing_is_left_of_a_trial(vm)
 
 
-@pytest.mark.kernels
 def test_the_owners_saved_entry_and_marks_come_back_with_rollback(vm, release, before):
     code, output = playbook(vm, "rollback", "--tags", "kernel")
     assert code == 0, output

@@ -7,7 +7,7 @@ cannot succeed are given less time than one that can.
 
 import pytest
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.kernels]
 
 VERSION = "6.10-rc3"
 
@@ -28,19 +28,17 @@ def is_as_before(vm, release):
     ("variant", "stamp", "less", "says"),
     [
         ("no-disk", "202402010000", {}, "does not exist"),
-        pytest.param(
+        (
             "no-network",
             "202403010000",
             {"kernel_confirm_timeout": 60},
             "It came up, but was not confirmed within 60 s",
-            marks=pytest.mark.kernels,
         ),
-        pytest.param(
+        (
             "hangs",
             "202404010000",
             {"__kernel_watchdog_seconds": 30},
             "It did not run its services for as long as 120 s",
-            marks=pytest.mark.kernels,
         ),
     ],
 )

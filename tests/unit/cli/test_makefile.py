@@ -13,7 +13,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {
     *("provision", "verify", "rollback", "report", "kernels"),
     *("test", "test-kernels", "test-blog", "test-unit", "lint", "docs", "lock", "help"),
-    *("bench-samples", "bench-kernels"),
+    *("bench", "bench-samples", "bench-kernels"),
     *("lab-up", "lab-ssh", "lab-console", "lab-list", "lab-down", "lab-snapshot", "lab-revert"),
 }
 
