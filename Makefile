@@ -36,13 +36,13 @@ CONNECTION = paramiko
 NAME = lab
 ## [provision lab-up] the lab host's kind: vm (a virtual machine; the default), container (systemd-nspawn, needs root)
 KIND =
-## [provision lab-up test] the lab host's release, such as bookworm; none = this computer's own
+## [provision lab-up test bench] the lab host's release, such as bookworm; none = this computer's own
 SUITE =
 ## [lab-snapshot lab-revert] the snapshot's name
 LABEL = clean
 ## [bench-kernels] the kernels to compare, each a value of KERNEL, separated by blanks
 KERNELS = keep apt
-## [bench-samples bench-kernels] how many rounds are kept of each case
+## [bench bench-samples bench-kernels] how many rounds are kept of each case
 ROUNDS = 5
 ## [bench-samples bench-kernels] seconds of load on a server in each round
 DURATION = 2
@@ -133,7 +133,10 @@ lint: $(lint-tools) ## every linter, on every file that git knows
 	for file in $(c-files); do cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only "$$file"; done
 
 # ---- Measurements ----------------------------------------------------------------------------------------------
-.PHONY: bench-samples bench-kernels
+.PHONY: bench bench-samples bench-kernels
+bench: $(venv) ## measure provisioning a container against the article's commands typed by hand (half an hour; bench/README.md)
+	@lab/system-packages bench
+	@exec .venv/bin/python -m bench.provision --rounds "$$ROUNDS" $${SUITE:+--suite "$$SUITE"}
 bench-samples: $(venv) ## measure the samples against coreutils, nginx and upstream's (half an hour; bench/README.md)
 	@lab/system-packages bench
 	@exec .venv/bin/python -m bench.samples --rounds "$$ROUNDS" --seconds "$$DURATION" --filter "$$FILTER" \

@@ -4,11 +4,9 @@ Usage: python -m bench.samples [--rounds 5] [--seconds 2] [--filter REGEX] [--up
 """
 
 import argparse
-import json
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +14,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chart, files, network, nginx, processes, programs, rounds, servers, table
+from bench import files, network, nginx, processes, programs, rounds, servers, table
 from bench.errors import BenchError
+from bench.output import Progress, clear, say, write
 from bench.programs import ROOT
 
 REPORTS = ROOT / "reports" / "bench-samples"
@@ -102,7 +101,7 @@ def compare(arguments: argparse.Namespace, directory: Path) -> int:
             print(table.terminal(result) + "\n", flush=True)
     finally:
         if results:
-            write(results, about, left_out)
+            write(REPORTS, results, about, left_out)
     return 0
 
 
@@ -141,63 +140,6 @@ def describe(arguments: argparse.Namespace, server: Path) -> dict:
         "wrk": first_line("wrk", "-v"),
         "coreutils": first_line("cat", "--version"),
     }
-
-
-def write(results: list[rounds.Result], about: dict, left_out: dict[str, str]) -> None:
-    """Write the JSON, the ratios in Markdown, and the chart; print the ratios."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    entries = [
-        {
-            "title": result.case.title,
-            "label": result.case.label,
-            "reference": result.case.reference,
-            "compared": result.case.figure,
-            "summary": rounds.summary(result),
-            "rounds": result.rounds,
-            "failed": result.failed,
-        }
-        for result in results
-    ]
-    (REPORTS / "results.json").write_text(
-        json.dumps({"about": about, "left_out": left_out, "cases": entries}, indent=1) + "\n"
-    )
-    ratios = table.markdown(results)
-    (REPORTS / "ratios.md").write_text(ratios)
-    print(ratios)
-    chart.draw(results, REPORTS / "chart.svg")
-    say(f"{REPORTS.relative_to(ROOT)}: results.json, ratios.md, chart.svg")
-
-
-def say(message: str) -> None:
-    """Print a line on stderr; stdout is for results."""
-    clear()
-    print(f"bench: {message}", file=sys.stderr, flush=True)
-
-
-def clear() -> None:
-    """Clear the progress line of a terminal."""
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-class Progress:
-    """Shows the progress of a case: on a terminal in place, elsewhere one line per case."""
-
-    def __init__(self, what: str):
-        self._what = what
-        if not sys.stderr.isatty():
-            say(what)
-
-    def __call__(self, detail: str) -> None:
-        """Show the latest detail."""
-        if sys.stderr.isatty():
-            clear()
-            print(
-                f"{self._what}: {detail}"[: shutil.get_terminal_size().columns - 1],
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
 
 
 if __name__ == "__main__":
