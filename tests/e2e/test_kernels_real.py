@@ -65,10 +65,10 @@ def test_every_program_passes_on_the_kernel_of_the_release(provisioned, release)
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("of", ["bullseye", "bookworm-backports", "sid"])
-def test_every_program_passes_on_debians_kernel_of(provisioned, of):
+@pytest.mark.parametrize("kernel_suite", ["bullseye", "bookworm-backports", "sid"])
+def test_every_program_passes_on_debians_kernel_of(provisioned, kernel_suite):
     """Linux 5.10, 6.12 and the newest."""
-    chosen = {"source": "apt", "apt_suite": of, "apt_package": "linux-image-cloud-amd64"}
+    chosen = {"source": "apt", "apt_suite": kernel_suite, "apt_package": "linux-image-cloud-amd64"}
     given = json.dumps({f"kernel_{name}": value for name, value in chosen.items()})
     code, output = playbook(provisioned, "kernel", "-e", given)
     assert code == 0, output
