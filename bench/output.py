@@ -1,11 +1,15 @@
 """What a measurement shows while it runs, and the files that it leaves."""
 
 import json
+import os
+import platform
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
-from bench import chart, rounds, table
+from bench import chart, processes, rounds, table
 from bench.programs import ROOT
 
 
@@ -32,6 +36,19 @@ def write(directory: Path, results: list[rounds.Result], about: dict, left_out: 
     print(ratios)
     chart.draw(results, directory / "chart.svg")
     say(f"{directory.relative_to(ROOT)}: results.json, ratios.md, chart.svg")
+
+
+def computer() -> dict:
+    """Return this computer, and the commit that is measured on it."""
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "commit": subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip(),
+        "kernel": platform.release(),
+        "processors": processes.processors(),
+        "processor": model[1] if model else platform.machine(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+    }
 
 
 def say(message: str) -> None:

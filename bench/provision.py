@@ -7,18 +7,18 @@ Each turn makes a new container from the same image, which is not part of the ti
 
 import argparse
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from bench import output, rounds, samples, table
 from bench.errors import BenchError
 from bench.programs import ROOT
+from cli import ansible
 from lab import access, machine
 from lab.archive import suite as known_suite
 from lab.errors import LabError
@@ -28,6 +28,9 @@ REPORTS = ROOT / "reports" / "bench-provision"
 ARTICLE = Path(__file__).with_name("article.sh")
 
 NAME = "bench-provision"
+
+#: What a contender does to a container.
+Work = Callable[[machine.Machine], None]
 
 #: The processor time that the container's control group has used, in microseconds.
 USED = "sed -n 's/^usage_usec //p' /sys/fs/cgroup/cpu.stat"
@@ -63,22 +66,18 @@ def main() -> int:
 
 def cases(suite: str) -> Iterator[rounds.Case]:
     """Make the cases; the second one begins with a container that was provisioned by the way."""
-    provision = ("make", "provision", f"INVENTORY={machine.paths.machine(NAME) / 'inventory.yml'}")
-    steps = ("ansible-playbook", "playbooks/provision.yml", "-e", "@profiles/archive.yml")
 
-    def fresh(run: Callable[[machine.Machine], None]) -> Callable[[], rounds.Figures]:
+    def contender(
+        place: Callable[[], AbstractContextManager[machine.Machine]], work: Work
+    ) -> Callable[[], rounds.Figures]:
         def turn() -> rounds.Figures:
-            with container(suite) as host:
-                return measured(host, lambda: run(host))
+            with place() as host:
+                return measured(host, work)
 
         return turn
 
-    def again(*command: str) -> Callable[[], rounds.Figures]:
-        def turn() -> rounds.Figures:
-            host = machine.get(NAME)
-            return measured(host, lambda: here(*command))
-
-        return turn
+    def fresh() -> AbstractContextManager[machine.Machine]:
+        return container(suite)
 
     yield rounds.Case(
         title="A fresh container",
@@ -86,23 +85,25 @@ def cases(suite: str) -> Iterator[rounds.Case]:
         reference="the article's commands",
         figure="time",
         contenders={
-            "the article's commands": fresh(type_commands),
-            "make provision": fresh(lambda _: here(*provision)),
-            "without its verification": fresh(
-                lambda host: here(str(ROOT / ".venv/bin" / steps[0]), "-i", str(host.inventory), *steps[1:])
-            ),
+            "the article's commands": contender(fresh, type_commands),
+            "make provision": contender(fresh, provision),
+            "without its verification": contender(fresh, steps_alone),
         },
     )
-    with container(suite):
-        here(*provision)
+    with container(suite) as provisioned:
+        provision(provisioned)
+
+        def again() -> AbstractContextManager[machine.Machine]:
+            return nullcontext(provisioned)
+
         yield rounds.Case(
             title="The same container again",
             label=suite,
             reference="make verify",
             figure="time",
             contenders={
-                "make verify": again("make", "verify", *provision[2:]),
-                "make provision": again(*provision),
+                "make verify": contender(again, verify),
+                "make provision": contender(again, provision),
             },
         )
 
@@ -117,11 +118,11 @@ def container(suite: str) -> Iterator[machine.Machine]:
         machine.down(NAME)
 
 
-def measured(host: machine.Machine, work: Callable[[], None]) -> rounds.Figures:
+def measured(host: machine.Machine, work: Work) -> rounds.Figures:
     """Do the work; return the seconds that it took, and those of processor time in the container."""
     before = int(shell(host, USED))
     start = time.monotonic()
-    work()
+    work(host)
     return {"time": time.monotonic() - start, "cpu": (int(shell(host, USED)) - before) / 1e6}
 
 
@@ -139,15 +140,27 @@ def shell(host: machine.Machine, command: str, stdin: bytes = b"") -> str:
     return run(access.ssh(host.directory, host.name, command), stdin)
 
 
-def here(*command: str) -> None:
-    """Run a command on this computer. Raises BenchError."""
-    run(list(command), b"")
+def provision(host: machine.Machine) -> None:
+    """Provision the container, and verify it."""
+    run(["make", "provision", f"INVENTORY={host.inventory}"])
 
 
-def run(command: list[str], stdin: bytes) -> str:
-    """Run a command and return what it prints. Raises BenchError with its last line."""
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    environment.pop("MAKEFLAGS", None)  # a make of its own
+def verify(host: machine.Machine) -> None:
+    """Verify the container."""
+    run(["make", "verify", f"INVENTORY={host.inventory}"])
+
+
+def steps_alone(host: machine.Machine) -> None:
+    """Provision the container without a verification."""
+    playbook = ["playbooks/provision.yml", "-e", "@profiles/archive.yml"]
+    run([str(ansible.NEWEST / "ansible-playbook"), "-i", str(host.inventory), *playbook])
+
+
+def run(command: list[str], stdin: bytes = b"") -> str:
+    """Run a command of this computer and return what it prints. Raises BenchError with its last line."""
+    # Make's own variables would be those of the make that called us.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     done = subprocess.run(command, cwd=ROOT, env=environment, input=stdin, capture_output=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines() or ["nothing"]
@@ -157,15 +170,7 @@ def run(command: list[str], stdin: bytes) -> str:
 
 def about(suite: str, count: int) -> dict:
     """Return the computer, the versions and the parameters of a measurement."""
-    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return {
-        "commit": run(["git", "describe", "--always", "--dirty"], b"").strip(),
-        "suite": suite,
-        "rounds": count,
-        "processors": os.cpu_count(),
-        "processor": model[1] if model else os.uname().machine,
-        "ansible": run([str(ROOT / ".venv/bin/ansible"), "--version"], b"").splitlines()[0],
-    }
+    return {**output.computer(), "suite": suite, "rounds": count, "ansible-core": ansible.newest}
 
 
 if __name__ == "__main__":

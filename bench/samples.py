@@ -4,8 +4,6 @@ Usage: python -m bench.samples [--rounds 5] [--seconds 2] [--filter REGEX] [--up
 """
 
 import argparse
-import os
-import platform
 import re
 import signal
 import subprocess
@@ -14,9 +12,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench import files, network, nginx, processes, programs, rounds, servers, table
+from bench import files, network, nginx, programs, rounds, servers, table
 from bench.errors import BenchError
-from bench.output import Progress, clear, say, write
+from bench.output import Progress, clear, computer, say, write
 from bench.programs import ROOT
 
 REPORTS = ROOT / "reports" / "bench-samples"
@@ -125,15 +123,10 @@ def describe(arguments: argparse.Namespace, server: Path) -> dict:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         return (answer.stdout.strip() or answer.stderr.strip()).partition("\n")[0]
 
-    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
-        "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        **computer(),
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
-        "kernel": platform.release(),
-        "processors": processes.processors(),
-        "processor": model[1] if model else platform.machine(),
-        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "file_system": first_line("stat", "--file-system", "--format=%T", SCRATCH),
         "liburing": first_line("pkg-config", "--modversion", "liburing"),
         "nginx": nginx.version(server),
